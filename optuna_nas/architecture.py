@@ -1,0 +1,270 @@
+"""The genotype: a frozen graph of named nodes. Imports neither torch nor optuna.
+
+`Architecture` goes to JSON and back without loss; its `digest` names the network it describes:
+two architectures with one digest build the same network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from optuna_nas.exceptions import SpaceError
+
+__all__ = ["INPUT", "Architecture", "Node"]
+
+INPUT = "input"
+"""Name by which nodes refer to the network's input."""
+
+COMMUTATIVE = frozenset({"add"})
+"""Kinds whose inputs have no order, so that `add(a, b)` and `add(b, a)` are one network."""
+
+FORMAT = 1
+
+_SHORT = {
+    "channels": "c",
+    "expand": "e",
+    "features": "f",
+    "heads": "h",
+    "kernel": "k",
+    "padding": "p",
+    "squeeze": "se",
+    "stride": "s",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator of an architecture.
+
+    Args:
+        name: Unique within the architecture; it names the parameters of the built module.
+        kind: The block that builds it, as registered in `optuna_nas.blocks`.
+        args: Keyword arguments of the block; JSON values only.
+        inputs: Names of the nodes (or `INPUT`) whose outputs it takes, in order.
+
+    Raises:
+        SpaceError: Arguments that JSON cannot hold.
+    """
+
+    name: str
+    kind: str
+    args: Mapping[str, Any]
+    inputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", MappingProxyType(_plain(self.name, self.args)))
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.kind, self.inputs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Node, (self.name, self.kind, dict(self.args), self.inputs))
+
+    def __str__(self) -> str:
+        """Compact text such as `conv_c32_k3_s2_residual` or `linear_f128_batch_relu`.
+
+        Flags are given by name and options by value. What is off, zero or "none" is left out, and
+        so is a stride of one.
+        """
+        given = {k: v for k, v in self.args.items() if v and v != "none"}
+        if given.get("stride") == 1:
+            del given["stride"]
+        return "_".join([self.kind, *(_argument(k, v) for k, v in given.items())])
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as a directed acyclic graph of nodes, in topological order.
+
+    Args:
+        nodes: Every node after the nodes it reads from.
+        output: Name of the node whose output is the network's; the last node by default.
+
+    Raises:
+        SpaceError: An empty graph, a repeated name, or an input that is not an earlier node.
+    """
+
+    nodes: tuple[Node, ...]
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        if not self.nodes:
+            raise SpaceError("expected an architecture with at least one node, got none")
+        object.__setattr__(self, "output", self.output or self.nodes[-1].name)
+        known = {INPUT}
+        for node in self.nodes:
+            if node.name in known:
+                raise SpaceError(f"expected unique node names, got {node.name!r} twice")
+            if not node.inputs:
+                raise SpaceError(f"node {node.name!r} has no inputs; use {INPUT!r} for the data")
+            for source in node.inputs:
+                if source not in known:
+                    raise SpaceError(
+                        f"node {node.name!r} reads from {source!r}, which is not an earlier node; "
+                        "list the nodes in topological order"
+                    )
+            known.add(node.name)
+        if self.output not in known - {INPUT}:
+            raise SpaceError(f"expected the output to be a node, got {self.output!r}")
+
+    @classmethod
+    def chain(cls, nodes: Iterable[tuple[str, str, Mapping[str, Any]]]) -> Architecture:
+        """Build an architecture in which each (name, kind, args) reads from the one before."""
+        built: list[Node] = []
+        for name, kind, args in nodes:
+            source = built[-1].name if built else INPUT
+            built.append(Node(name, kind, args, (source,)))
+        return cls(tuple(built))
+
+    def to_json(self) -> str:
+        """Text from which `from_json` restores an equal architecture."""
+        nodes = [
+            {"name": n.name, "kind": n.kind, "args": dict(n.args), "inputs": list(n.inputs)}
+            for n in self.nodes
+        ]
+        return json.dumps({"format": FORMAT, "nodes": nodes, "output": self.output})
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Restore an architecture written by `to_json`.
+
+        Raises:
+            SpaceError: Text that is not such JSON, or of a newer format.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != FORMAT:
+                raise SpaceError(
+                    f"expected architecture format {FORMAT}, got {data['format']!r}; "
+                    "install the version of optuna_nas that wrote it"
+                )
+            nodes = tuple(
+                Node(n["name"], n["kind"], n["args"], tuple(n["inputs"])) for n in data["nodes"]
+            )
+            return cls(nodes, data["output"])
+        except SpaceError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpaceError(f"expected an architecture in JSON, got {text[:80]!r}") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, as 64 hexadecimal digits.
+
+        Dead nodes and names do not count, nor does the order in which parallel branches are
+        listed. Equal digests always mean isomorphic graphs. The converse holds for every graph
+        whose symmetric nodes colour refinement can tell apart from all others, which is to say
+        for every network we know of.
+
+        Source: colour refinement with individualisation, McKay and Piperno 2014, arXiv:1301.1493.
+        """
+        return _sha256(_canonical(self.alive))
+
+    def describe(self) -> str:
+        """The network in one readable line, such as `conv_c32_k3_s2 > conv_c64_k5 > classify`.
+
+        Where a node does not simply follow the node before it, the line says what it reads from.
+        """
+        previous = (INPUT, *(node.name for node in self.alive))
+        afar = [
+            n for n, before in zip(self.alive, previous, strict=False) if n.inputs != (before,)
+        ]
+        labelled = {source for node in afar for source in node.inputs}
+        return " > ".join(
+            (f"{node.name}=" if node.name in labelled else "")
+            + str(node)
+            + (f"({','.join(node.inputs)})" if node in afar else "")
+            for node in self.alive
+        )
+
+    @cached_property
+    def alive(self) -> tuple[Node, ...]:
+        """The nodes that the output depends on, in topological order; the output is the last."""
+        needed = {self.output}
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.inputs)
+        return tuple(node for node in self.nodes if node.name in needed)
+
+
+def _argument(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    short = _SHORT.get(key, key)
+    return short if value is True else f"{short}{_text(value)}"
+
+
+def _text(value: Any) -> str:
+    return "x".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy arguments as JSON returns them, so that a round trip changes nothing."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(args), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise SpaceError(
+            f"expected arguments of node {name!r} that JSON can hold, got {args}: {error}"
+        ) from error
+    return plain
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(_dumps(value).encode()).hexdigest()
+
+
+def _canonical(nodes: tuple[Node, ...]) -> list[Any]:
+    """Serialise a graph without names; equal for graphs that differ in names and order alone."""
+    colours = {n.name: _sha256([n.kind, dict(n.args), n.name == nodes[-1].name]) for n in nodes}
+    colours[INPUT] = _sha256(INPUT)
+    colours = _refine(nodes, colours)
+    while (tied := _smallest_tie(colours)) is not None:
+        colours = _refine(nodes, colours | {tied: _sha256([colours[tied], "chosen"])})
+    order = {name: i for i, name in enumerate(sorted(colours, key=colours.__getitem__))}
+    rows = [[order[n.name], n.kind, dict(n.args), _ordered(n, order)] for n in nodes]
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _ordered(node: Node, rank: Mapping[str, Any]) -> list[Any]:
+    sources = [rank[source] for source in node.inputs]
+    return sorted(sources) if node.kind in COMMUTATIVE else sources
+
+
+def _refine(nodes: tuple[Node, ...], colours: dict[str, str]) -> dict[str, str]:
+    """Mix colours down and up the graph until no more nodes are told apart."""
+    while True:
+        mixed = dict(colours)
+        readers: dict[str, list[Any]] = {name: [] for name in colours}
+        for node in nodes:
+            mixed[node.name] = _sha256([mixed[node.name], _ordered(node, mixed)])
+        for node in reversed(nodes):
+            mixed[node.name] = _sha256([mixed[node.name], sorted(readers[node.name])])
+            for position, source in enumerate(node.inputs):
+                slot = 0 if node.kind in COMMUTATIVE else position
+                readers[source].append([mixed[node.name], slot])
+        if len(set(mixed.values())) == len(set(colours.values())):
+            return colours
+        colours = mixed
+
+
+def _smallest_tie(colours: dict[str, str]) -> str | None:
+    """Name one node among those that still share the smallest shared colour."""
+    seen: dict[str, str] = {}
+    tied: set[str] = set()
+    for name, colour in colours.items():
+        if colour in seen:
+            tied.add(colour)
+        seen.setdefault(colour, name)
+    return seen[min(tied)] if tied else None

@@ -1,0 +1,103 @@
+"""What every block is, and the registry that finds a block by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import nn
+
+from optuna_nas.exceptions import SpaceError
+
+__all__ = ["BLOCKS", "Block", "Head", "Shape", "expect_image", "find", "register"]
+
+Shape = tuple[int, ...]
+"""Shape of one sample, without the batch dimension: (C, H, W) or (F,)."""
+
+
+class Block(nn.Module):
+    """One node of an architecture as a module.
+
+    A block is constructed from the shapes of its inputs and the arguments of its node,
+    `Conv((3, 32, 32), channels=64)`, and learns from the shapes what it does not have to be told.
+
+    Args:
+        *shapes: Shape of one sample of each input.
+        **args: Arguments of the node; JSON values only.
+    """
+
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Usual values of each argument, as plain data."""
+
+    def __init__(self, *shapes: Shape, **args: Any) -> None:
+        super().__init__()
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Shape of one sample of the output, for the shapes that the block was constructed from.
+
+        By default found by a run on the meta device, which costs milliseconds; a formula does not.
+        """
+        with torch.device("meta"), torch.no_grad():
+            inputs = [torch.empty(2, *shape) for shape in shapes]
+            result = deepcopy(self).to("meta")(*inputs)
+        return tuple(result.shape[1:])
+
+
+class Head(Block):
+    """A block that ends a network: `build` tells it the number of `outputs`."""
+
+
+BLOCKS: dict[str, type[Block]] = {}
+"""Kind of node -> block that builds it."""
+
+_B = TypeVar("_B", bound=type[Block])
+
+
+def register(kind: str) -> Callable[[_B], _B]:
+    """Make a block class known as the builder of nodes of this kind.
+
+    Raises:
+        SpaceError: The kind belongs to another block.
+    """
+
+    def add(block: _B) -> _B:
+        known = BLOCKS.setdefault(kind, block)
+        if (known.__module__, known.__qualname__) != (block.__module__, block.__qualname__):
+            raise SpaceError(
+                f"expected an unused kind of block, got {kind!r}, which is {known.__qualname__} "
+                f"of {known.__module__}; choose another name"
+            )
+        BLOCKS[kind] = block
+        return block
+
+    return add
+
+
+def find(kind: str) -> type[Block]:
+    """Return the block class registered for a kind of node.
+
+    Raises:
+        SpaceError: No block has this kind.
+    """
+    if kind not in BLOCKS:
+        raise SpaceError(f"expected a kind of block among {sorted(BLOCKS)}, got {kind!r}")
+    return BLOCKS[kind]
+
+
+def expect_image(shape: Shape, kernel: int, stride: int) -> None:
+    """Check that a convolution with 'same' padding fits an input (C, H, W).
+
+    Raises:
+        SpaceError: Not an image, an even kernel, or a stride that leaves no pixel.
+    """
+    if len(shape) != 3:
+        raise SpaceError(f"expected an input of shape (C, H, W), got {tuple(shape)}")
+    if kernel < 1 or kernel % 2 == 0:
+        raise SpaceError(f"expected an odd kernel, got kernel={kernel}")
+    if not 1 <= stride <= max(shape[1:]):
+        raise SpaceError(
+            f"expected a stride of 1 to {max(shape[1:])} for an input of {shape[1]} x {shape[2]} "
+            f"pixels, got stride={stride}; use fewer strides or larger images"
+        )

@@ -1,0 +1,219 @@
+"""Arrays in memory as a LightningDataModule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import ArrayLike, NDArray
+from torch.utils.data import DataLoader
+
+from optuna_nas.datasets.batches import TensorData, loader
+from optuna_nas.datasets.splits import Splits, grouped, shuffled, stratified, temporal
+from optuna_nas.exceptions import DataError
+
+__all__ = ["ArrayDataModule"]
+
+Array = NDArray[Any]
+
+
+class ArrayDataModule(LightningDataModule):
+    """Arrays, split once by a seed into training, validation and a sealed test.
+
+    Targets of integers, booleans or strings are classes, and are stratified; targets of floats
+    are values of a regression. `setup("fit")` prepares training and validation; the test
+    split exists only after `setup("test")`, which a search never calls.
+
+    Args:
+        x: Inputs (N, C, H, W), (N, F) or any (N, ...), finite numbers.
+        y: Targets (N,), or (N, K) for a regression of K values.
+        validation: Share of the samples (of the groups, where given) for validation.
+        test: Share for the test; 0 for none.
+        seed: Decides the splits and the order of training samples.
+        groups: Group of each sample (N,); no group is in two splits.
+        times: Time of each sample (N,); training is earlier than validation, that than the test.
+        stratify: Whether each split has the classes in the proportions of the whole; by default
+            where there are classes and neither groups nor times.
+        standardise: Scale each channel (or feature) to mean 0 and deviation 1 over the
+            training split.
+        batch_size: Samples in a batch.
+        **options: Options of the DataLoaders, such as `num_workers` or `pin_memory`.
+
+    Raises:
+        DataError: Arrays that do not fit each other, inputs that are not finite, shares that leave
+            a split empty, or a class too rare to be in every split.
+    """
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        validation: float = 0.2,
+        test: float = 0.2,
+        seed: int = 0,
+        groups: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        stratify: bool | None = None,
+        standardise: bool = True,
+        batch_size: int = 64,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.seed = seed
+        self.batch_size = batch_size
+        self.standardise = standardise
+        self._options = options
+        self._x = _inputs(x)
+        self.classes, self._y = _targets(y, len(self._x))
+        self._splits = self._split(validation, test, groups, times, stratify)
+        self._ready: dict[str, TensorData] = {}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self._x.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes, or of values of a regression."""
+        if self.classes is not None:
+            return len(self.classes)
+        return 1 if self._y.ndim == 1 else int(self._y.shape[1])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the data, the splits and how they are served, in hexadecimal."""
+        digest = hashlib.sha256()
+        for array in (self._x, self._y, *self._splits):
+            digest.update(f"{array.dtype} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        served = [self.seed, self.batch_size, self.standardise]
+        digest.update(json.dumps(served).encode())
+        return digest.hexdigest()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Prepare training and validation for "fit" or "validate", the test for "test" only."""
+        names = ("test",) if stage == "test" else ("train", "validation")
+        for name in names:
+            if name not in self._ready:
+                self._ready[name] = self._load(name)
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Seal the test again once it has been run."""
+        if stage == "test":
+            self._ready.pop("test", None)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches in an order that depends on the seed and the epoch."""
+        return loader(self._data("train"), self.batch_size, self.seed, **self._options)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches in the order of the data."""
+        return loader(self._data("validation"), self.batch_size, None, **self._options)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of the test split.
+
+        Raises:
+            DataError: The test is sealed: `setup("test")` has not been called.
+        """
+        return loader(self._data("test"), self.batch_size, None, **self._options)
+
+    def _split(
+        self,
+        validation: float,
+        test: float,
+        groups: ArrayLike | None,
+        times: ArrayLike | None,
+        stratify: bool | None,
+    ) -> Splits:
+        if not (0 < validation < 1 and 0 <= test < 1 and validation + test < 1):
+            raise DataError(
+                "expected 0 < validation, 0 <= test and validation + test < 1, "
+                f"got validation={validation}, test={test}"
+            )
+        by_class = (groups is None and times is None) if stratify is None else stratify
+        if sum([groups is not None, times is not None, by_class]) > 1:
+            raise DataError("expected one of groups, times and stratify=True, got several")
+        if groups is not None:
+            keys = _column("groups", groups, len(self._x))
+            splits = grouped(np.unique(keys, return_inverse=True)[1], validation, test, self.seed)
+        elif times is not None:
+            splits = temporal(_column("times", times, len(self._x)), validation, test)
+        elif by_class and self.classes is not None:
+            splits = stratified(self._y, validation, test, self.seed)
+        else:
+            splits = shuffled(len(self._x), validation, test, self.seed)
+        _check_splits(splits, test)
+        return splits
+
+    def _load(self, name: str) -> TensorData:
+        chosen: Array = getattr(self._splits, name)
+        x: Array = self._x[chosen].astype(np.float32)
+        if self.standardise:
+            mean, deviation = self._statistics
+            x = (x - mean) / deviation
+        return TensorData(torch.from_numpy(x), torch.from_numpy(self._y[chosen]))
+
+    @cached_property
+    def _statistics(self) -> tuple[Array, Array]:
+        """Mean and deviation over the training split, of shape (C, 1, 1) or (F,)."""
+        x = self._x[self._splits.train]
+        axes = (0, *range(2, x.ndim))
+        mean, deviation = x.mean(axes, keepdims=True)[0], x.std(axes, keepdims=True)[0]
+        return mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
+
+    def _data(self, name: str) -> TensorData:
+        if name not in self._ready:
+            stage = "test" if name == "test" else "fit"
+            raise DataError(f"the {name} split is sealed: call setup({stage!r}) first")
+        return self._ready[name]
+
+
+def _inputs(x: ArrayLike) -> Array:
+    array = np.asarray(x)
+    if array.ndim < 2 or array.dtype.kind not in "fiub":
+        raise DataError(
+            "expected x of numbers of shape (N, F) or (N, C, H, W), "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        wrong = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
+        raise DataError(
+            f"expected finite x, got NaN or infinity in {len(wrong)} samples, the first at "
+            f"index {wrong[0]}; drop or fill them"
+        )
+    return array
+
+
+def _targets(y: ArrayLike, size: int) -> tuple[tuple[Any, ...] | None, Array]:
+    """Return the classes and their numbers (N,), or None and the values of a regression."""
+    array = np.asarray(y)
+    if len(array) != size:
+        raise DataError(f"expected as many targets as inputs, got {len(array)} and {size}")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise DataError("expected finite y, got NaN or infinity; drop those samples")
+        return None, array.astype(np.float32)
+    classes, numbers = np.unique(_column("y", array, size), return_inverse=True)
+    return tuple(classes.tolist()), numbers.astype(np.int64)
+
+
+def _column(name: str, values: ArrayLike, size: int) -> Array:
+    array = np.asarray(values)
+    if array.shape != (size,):
+        raise DataError(f"expected {name} of shape ({size},), got {array.shape}")
+    return array
+
+
+def _check_splits(splits: Splits, test: float) -> None:
+    for name, split in splits._asdict().items():
+        if not len(split) and (name != "test" or test > 0):
+            sizes = {n: len(s) for n, s in splits._asdict().items()}
+            raise DataError(f"expected samples in every split, got {sizes}; change the shares")

@@ -1,0 +1,68 @@
+"""An architecture as a module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from optuna_nas.architecture import INPUT, Architecture
+from optuna_nas.exceptions import SpaceError
+
+__all__ = ["Network"]
+
+_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
+
+
+class Network(nn.Module):
+    """The graph of an architecture, (B, *input_shape) -> (B, outputs).
+
+    Parameters are named by their node: `block1.conv.weight`.
+
+    Args:
+        architecture: The graph; dead nodes are left out.
+        blocks: Module of each living node, by name.
+
+    Raises:
+        SpaceError: A node's name that cannot name a module.
+    """
+
+    def __init__(self, architecture: Architecture, blocks: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self._steps = _steps(architecture)
+        for node in architecture.alive:
+            if not node.name.isidentifier() or hasattr(self, node.name):
+                raise SpaceError(
+                    "expected node names that are identifiers and no attribute of nn.Module, "
+                    f"got {node.name!r}; rename the node"
+                )
+            self.add_module(node.name, blocks[node.name])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._steps:
+            return self._graph(x)
+        for block in self._modules.values():
+            x = block(x)  # type: ignore[misc]
+        return x
+
+    def _graph(self, x: Tensor) -> Tensor:
+        values = {INPUT: x}
+        for name, sources, finished in self._steps:
+            values[name] = self._modules[name](*(values[s] for s in sources))  # type: ignore[misc]
+            for source in finished:
+                del values[source]
+        return values[name]
+
+
+def _steps(architecture: Architecture) -> tuple[_Step, ...]:
+    """List (node, inputs, values that nobody reads any more); empty for a chain."""
+    alive = architecture.alive
+    previous = (INPUT, *(node.name for node in alive))
+    if all(node.inputs == (before,) for node, before in zip(alive, previous, strict=False)):
+        return ()
+    last = {source: node.name for node in alive for source in node.inputs}
+    return tuple(
+        (node.name, node.inputs, tuple(s for s, reader in last.items() if reader == node.name))
+        for node in alive
+    )

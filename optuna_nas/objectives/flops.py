@@ -1,0 +1,39 @@
+"""Floating-point operations of one forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from optuna_nas.objectives.candidate import Candidate
+from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
+
+__all__ = ["FLOPs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FLOPs(Objective):
+    """Floating-point operations of one forward pass at batch 1, exact.
+
+    A multiplication and the addition after it count as two, as in `torch.utils.flop_counter`;
+    operations that counter does not know (activations, normalisation) count nothing.
+    """
+
+    name: str = "flops"
+    unit: str = "FLOP"
+    direction: Direction = "minimize"
+    stage: ClassVar[Stage] = "model"
+
+    def __call__(self, candidate: Candidate) -> Measurement:
+        network = candidate.skeleton
+        training = network.training
+        counter = FlopCounterMode(display=False)
+        try:
+            with torch.no_grad(), counter:
+                network.eval()(candidate.example(module=network))
+        finally:
+            network.train(training)
+        return Measurement(float(counter.get_total_flops()))

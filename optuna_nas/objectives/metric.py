@@ -1,0 +1,44 @@
+"""What training logged: accuracy, or any metric of the user's LightningModule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optuna_nas.exceptions import TrainingError
+from optuna_nas.objectives.candidate import Candidate
+from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
+
+__all__ = ["Accuracy", "Metric"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Objective):
+    """A metric that the LightningModule logs on validation, at the last epoch trained.
+
+    Args:
+        monitor: Key under which the module logs it, such as `val_f1`.
+    """
+
+    monitor: str
+    stage: ClassVar[Stage] = "trained"
+
+    def __call__(self, candidate: Candidate) -> Measurement:
+        try:
+            return Measurement(float(candidate.metrics[self.monitor]))
+        except KeyError:
+            logged = ", ".join(sorted(candidate.metrics)) or "nothing"
+            raise TrainingError(
+                f"expected the LightningModule to log {self.monitor!r}, got {logged}; "
+                f"call self.log({self.monitor!r}, ...) in validation_step"
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy(Metric):
+    """Share of validation examples classified correctly, 0 to 1."""
+
+    name: str = "accuracy"
+    unit: str = "fraction"
+    direction: Direction = "maximize"
+    monitor: str = "val_accuracy"

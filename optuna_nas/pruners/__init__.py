@@ -1,0 +1,40 @@
+"""Which trial goes on at a rung, with one objective or several.
+
+    report(trial, step, values) -> storage -> should_prune(trial) -> go on, or stop
+
+`ParetoHyperband` and `ParetoSuccessiveHalving` are Optuna pruners; `PruningCallback` reports to
+them from Lightning. What they need is in storage: any number of workers and a resumed study decide
+as one process would.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optuna_nas.pruners.curve import curve, report, should_prune
+from optuna_nas.pruners.pareto_hyperband import ParetoHyperband
+from optuna_nas.pruners.pareto_successive_halving import ParetoSuccessiveHalving
+
+if TYPE_CHECKING:
+    from optuna_nas.pruners.callback import PruningCallback
+
+__all__ = [
+    "ParetoHyperband",
+    "ParetoSuccessiveHalving",
+    "PruningCallback",
+    "curve",
+    "report",
+    "should_prune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PruningCallback":  # it alone needs Lightning
+        from optuna_nas.pruners.callback import PruningCallback
+
+        return PruningCallback
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,189 @@
+"""One decision at the rungs of asynchronous successive halving, read from and left in storage.
+
+A rung value is kept under Optuna's own key `completed_rung_<k>`: a number with one objective, a
+list with several. A trial that continues another one (user attribute `continues`) belongs to its
+lineage, which counts once at every rung, with the value of its latest trial.
+
+Source: Li et al. 2020, arXiv:1810.05934.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.pareto import losses
+from optuna_nas.pruners.curve import curve, from_json, to_json
+from optuna_nas.pruners.ranking import first_among_best
+
+__all__ = [
+    "Ladder",
+    "Lineages",
+    "check_at_least",
+    "check_resource",
+    "climb",
+    "completed_rung",
+    "estimate",
+]
+
+CONTINUES = "continues"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs of one bracket: rung k is at `min_resource * reduction_factor ** (rate + k)`."""
+
+    min_resource: int
+    reduction_factor: int
+    min_early_stopping_rate: int
+    bootstrap_count: int
+
+    def step(self, rung: int) -> int:
+        """Step at which a rung is completed."""
+        power: int = self.reduction_factor ** (self.min_early_stopping_rate + rung)
+        return self.min_resource * power
+
+
+class Lineages:
+    """The trials of a study, and which of them are one network taken up again."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    @cached_property
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial by number, read once a decision and only where one is due."""
+        return self._study.get_trials(deepcopy=False)
+
+    @cached_property
+    def _continues(self) -> dict[int, int]:
+        return {
+            t.number: t.user_attrs[CONTINUES] for t in self.trials if CONTINUES in t.user_attrs
+        }
+
+    def root(self, trial: FrozenTrial) -> int:
+        """Number of the first trial of a trial's lineage."""
+        number, earlier = trial.number, trial.user_attrs.get(CONTINUES, trial.number)
+        while earlier < number:
+            number, earlier = earlier, self._continues.get(earlier, earlier)
+        return number
+
+    def inherited(self, trial: FrozenTrial) -> Mapping[str, Any]:
+        """System attributes of a trial on top of those of the trials that it continues."""
+        earlier = trial.user_attrs.get(CONTINUES, trial.number)
+        if not 0 <= earlier < trial.number:
+            return trial.system_attrs
+        return ChainMap(dict(trial.system_attrs), dict(self.inherited(self.trials[earlier])))
+
+    def at_rung(self, rung: int) -> dict[int, Any]:
+        """First trial -> stored value, of every lineage that completed a rung."""
+        key = completed_rung(rung)
+        return {self.root(t): t.system_attrs[key] for t in self.trials if key in t.system_attrs}
+
+
+def climb(
+    study: optuna.Study,
+    trial: FrozenTrial,
+    ladder: Ladder,
+    lineages: Lineages,
+    competes: Callable[[int], bool] = lambda root: True,
+) -> bool:
+    """Judge a trial at every rung that its last report has reached; True prunes it.
+
+    Args:
+        study: The study of the trial.
+        trial: The running trial.
+        ladder: The rungs that it climbs.
+        lineages: The trials of the study.
+        competes: Whether a lineage, named by its first trial, is in the same bracket.
+    """
+    steps = curve(trial, len(study.directions))
+    if not steps:
+        return False
+    step, values = max(steps.items())
+    rung = _next_rung(lineages.inherited(trial))
+    while step >= ladder.step(rung):
+        if any(math.isnan(value) for value in values):
+            return True
+        _complete(study, trial, rung, values)
+        rivals = lineages.at_rung(rung)
+        rivals.pop(lineages.root(trial), None)
+        points = [values, *(_read(v) for root, v in rivals.items() if competes(root))]
+        quota = max(len(points) // ladder.reduction_factor, 1)
+        if len(points) <= ladder.bootstrap_count:
+            return True
+        if not first_among_best(losses(points, study.directions), quota):
+            return True
+        rung += 1
+    return False
+
+
+def completed_rung(rung: int) -> str:
+    """Key of the system attribute that holds a trial's value at a rung, as Optuna names it."""
+    return f"completed_rung_{rung}"
+
+
+def estimate(study: optuna.Study, key: str, guess: Callable[[int], int]) -> int | None:
+    """A resource estimated from the longest complete trial, once for the whole study.
+
+    The first estimate is kept in the study's system attributes, so that every worker and every
+    later run goes by it.
+
+    Args:
+        study: The study.
+        key: System attribute that holds the estimate.
+        guess: Last step of the longest complete trial -> resource.
+
+    Returns:
+        The estimate, or None before a trial with reports is complete.
+    """
+    storage, study_id = study._storage, study._study_id
+    known = storage.get_study_system_attrs(study_id).get(key)
+    if known is None:
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        last = [max(steps) for t in complete if (steps := curve(t, len(study.directions)))]
+        if not last:
+            return None
+        known = guess(max(last))
+        storage.set_study_system_attr(study_id, key, known)
+    return int(known)
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise a DescriptionError unless an argument is an integer of at least `least`."""
+    if not isinstance(value, int) or value < least:
+        raise DescriptionError(
+            f"expected {name} to be an integer of at least {least}, got {value!r}"
+        )
+
+
+def check_resource(name: str, value: int | str) -> None:
+    """Raise a DescriptionError unless an argument is a positive integer or "auto"."""
+    if value != "auto" and (not isinstance(value, int) or value < 1):
+        raise DescriptionError(
+            f"expected {name} to be an integer of at least 1 or 'auto', got {value!r}"
+        )
+
+
+def _next_rung(attrs: Mapping[str, Any]) -> int:
+    rung = 0
+    while completed_rung(rung) in attrs:
+        rung += 1
+    return rung
+
+
+def _complete(study: optuna.Study, trial: FrozenTrial, rung: int, values: Sequence[float]) -> None:
+    stored = values[0] if len(values) == 1 else to_json(values)
+    study._storage.set_trial_system_attr(trial._trial_id, completed_rung(rung), stored)
+
+
+def _read(stored: Any) -> tuple[float, ...]:
+    return from_json(stored) if isinstance(stored, list) else (stored,)

@@ -1,0 +1,70 @@
+"""What a study found, what it cost and how it went, from storage alone.
+
+    Study -> records -> front, hypervolume, totals -> table, live view, plots, HTML, dashboard
+
+Nothing here needs the Search that made the study. Plotly is loaded when a figure is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from optuna_nas.reporting.front import (
+    HypervolumeHistory,
+    Totals,
+    front,
+    front_json,
+    hypervolume_history,
+    totals,
+)
+
+if TYPE_CHECKING:
+    from optuna_nas.reporting.dashboard import serve
+    from optuna_nas.reporting.html import write_report
+    from optuna_nas.reporting.live import LiveView
+    from optuna_nas.reporting.plots import (
+        plot_front,
+        plot_hypervolume,
+        plot_learning_curves,
+        plot_rungs,
+    )
+    from optuna_nas.reporting.table import front_table
+
+_HOME = {
+    "LiveView": "live",
+    "front_table": "table",
+    "plot_front": "plots",
+    "plot_hypervolume": "plots",
+    "plot_learning_curves": "plots",
+    "plot_rungs": "plots",
+    "serve": "dashboard",
+    "write_report": "html",
+}
+
+__all__ = [
+    "HypervolumeHistory",
+    "LiveView",
+    "Totals",
+    "front",
+    "front_json",
+    "front_table",
+    "hypervolume_history",
+    "plot_front",
+    "plot_hypervolume",
+    "plot_learning_curves",
+    "plot_rungs",
+    "serve",
+    "totals",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,195 @@
+"""What a study found and what it cost, from storage alone."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from optuna_nas.reporting.archive import Archive, reference_point
+from optuna_nas.study.record import Record, objective_names, objective_units, records
+
+__all__ = [
+    "HypervolumeHistory",
+    "Totals",
+    "feasible",
+    "front",
+    "front_json",
+    "hypervolume_history",
+    "known_values",
+    "lineage_curve",
+    "reached",
+    "reference_values",
+    "totals",
+]
+
+
+class HypervolumeHistory(NamedTuple):
+    """Hypervolume after each trial, by trial number; never falls.
+
+    Args:
+        numbers: Trial numbers (N,).
+        epochs: Epochs spent up to and with each trial (N,).
+        hypervolume: Dominated hypervolume after each trial (N,), in the product of the units.
+        reference: Reference point, value by objective name; empty without a complete trial.
+    """
+
+    numbers: NDArray[np.int64]
+    epochs: NDArray[np.int64]
+    hypervolume: NDArray[np.float64]
+    reference: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a study did and spent.
+
+    Args:
+        counts: Trials by outcome; a trial taken up again counts once, by its last outcome.
+        continued: Trials that a later one took up again.
+        epochs: Epochs trained, by every trial.
+        seconds: Seconds inside trials, summed.
+        budget: Epochs of the longest finished training; 0 before there is one.
+        saved: Epochs not trained, by what saved them (`pruned`, `rejected`, `reused`): `budget`
+            for each such trial, less what it trained.
+    """
+
+    counts: Mapping[str, int]
+    continued: int
+    epochs: int
+    seconds: float
+    budget: int
+    saved: Mapping[str, int]
+
+
+def front(study: optuna.Study) -> list[Record]:
+    """Non-dominated trials, complete and feasible, sorted by the first objective, best first.
+
+    A network counts once: of several trials with one digest, a trained one is kept.
+    """
+    archive = Archive(study.directions)
+    for record in _finished(study):
+        archive.add(record)
+    return archive.front()
+
+
+def front_json(study: optuna.Study) -> list[dict[str, Any]]:
+    """The front as JSON values; `values`, `units` and `spread` are by objective name."""
+    names = objective_names(study)
+    units = dict(zip(names, objective_units(study), strict=True))
+    return [
+        {
+            "number": record.number,
+            "digest": record.digest,
+            "network": record.network,
+            "architecture": record.architecture,
+            "values": dict(record.values),
+            "units": units,
+            "spread": {name: record.spread(name) for name in names},
+            "parameters": record.parameters,
+        }
+        for record in front(study)
+    ]
+
+
+def hypervolume_history(study: optuna.Study) -> HypervolumeHistory:
+    """Hypervolume of the front against the epochs spent.
+
+    The reference point is the worst value of each objective among the first ten complete trials
+    (by number, with finite values), so it is a function of storage and, once ten trials are
+    complete, fixed for the rest of the study.
+    """
+    everything = records(study)
+    archive = Archive(study.directions)
+    reference = reference_point(archive.loss(r) for r in everything if r.values)
+    counted = {record.number for record in _finished(study)}
+    volumes = [0.0]
+    for record in everything:
+        grown = record.number in counted and _finite(record) and archive.add(record)
+        volumes.append(archive.hypervolume(reference) if grown else volumes[-1])
+    return HypervolumeHistory(
+        np.array([record.number for record in everything], dtype=np.int64),
+        np.cumsum([record.epochs for record in everything], dtype=np.int64),
+        np.maximum.accumulate(volumes)[1:],
+        reference_values(reference, study),
+    )
+
+
+def totals(study: optuna.Study) -> Totals:
+    """Trials by outcome, epochs and seconds spent, epochs saved."""
+    everything = records(study)
+    last = [record for record in everything if not record.superseded]
+    budget = max((reached(record) for record in last if record.values), default=0)
+    saved = dict.fromkeys(("pruned", "rejected", "reused"), 0)
+    for record in last:
+        if record.outcome in ("pruned", "rejected"):
+            saved[record.outcome] += max(0, budget - reached(record))
+        elif record.reused_from is not None:
+            saved["reused"] += everything[record.reused_from].epochs
+    return Totals(
+        counts=Counter(record.outcome for record in last),
+        continued=len(everything) - len(last),
+        epochs=sum(record.epochs for record in everything),
+        seconds=sum(record.seconds for record in everything),
+        budget=budget,
+        saved=saved,
+    )
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial keeps every constraint."""
+    return all(value <= 0 for value in trial.constraints.values())
+
+
+def reached(record: Record) -> int:
+    """Epoch that a trial reached, counting what it inherited."""
+    return max((record.epochs, *record.curve))
+
+
+def known_values(record: Record, names: Sequence[str]) -> dict[str, float]:
+    """What is known of a trial's objectives: final values, else the last reported, else measured.
+
+    Only finite values are given.
+    """
+    measured = {n: record.measurements[n]["value"] for n in names if n in record.measurements}
+    last = record.curve[max(record.curve)] if record.curve else {}
+    known = record.values or {**measured, **last}
+    return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
+def lineage_curve(record: Record, everything: Sequence[Record]) -> dict[int, Mapping[str, float]]:
+    """Learning curve of a trial with what it inherits from the trials it continues, by step."""
+    merged = dict(record.curve)
+    while record.continues is not None and record.continues < record.number:
+        record = everything[record.continues]
+        merged = {**record.curve, **merged}
+    return dict(sorted(merged.items()))
+
+
+def reference_values(reference: Sequence[float], study: optuna.Study) -> dict[str, float]:
+    """A reference point of losses as values by objective name; empty where there is none."""
+    names, directions = objective_names(study), study.directions
+    return {
+        name: -loss if direction == StudyDirection.MAXIMIZE else loss
+        for name, direction, loss in zip(names, directions, reference, strict=False)
+    }
+
+
+def _finished(study: optuna.Study) -> Iterator[Record]:
+    """Complete, feasible trials that no later one continues."""
+    trials = study.get_trials(deepcopy=False)
+    for record in records(study):
+        if record.values and not record.superseded and feasible(trials[record.number]):
+            yield record
+
+
+def _finite(record: Record) -> bool:
+    return all(math.isfinite(value) for value in record.values.values())

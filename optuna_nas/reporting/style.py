@@ -1,0 +1,80 @@
+"""How the figures look: readable on white and on black, and on a phone."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from optuna_nas.reporting.text import one_line, with_spread
+from optuna_nas.study.record import Record
+
+__all__ = ["ACCENT", "COLOURS", "FILL", "axis", "cost_axis", "escaped", "figure", "hover"]
+
+ACCENT = "#3b82f6"
+FILL = "rgba(59, 130, 246, 0.12)"
+COLOURS = {
+    "front": ACCENT,
+    "trained": "rgba(125, 133, 144, 0.65)",
+    "unfinished": "rgba(125, 133, 144, 0.35)",
+    "pruned": "rgba(217, 144, 60, 0.5)",
+    "rejected": "rgba(205, 92, 92, 0.5)",
+}
+TEXT = "#7d8590"
+GRID = "rgba(125, 133, 144, 0.2)"
+
+
+def figure(title: str, x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
+    """An empty figure with a title and two axes."""
+    layout = {
+        "title": {"text": escaped(title), "x": 0, "xref": "paper", "font": {"size": 16}},
+        "xaxis": x,
+        "yaxis": y,
+        "paper_bgcolor": "rgba(0, 0, 0, 0)",
+        "plot_bgcolor": "rgba(0, 0, 0, 0)",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": TEXT},
+        "margin": {"l": 8, "r": 8, "t": 64, "b": 8},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "hoverlabel": {"align": "left", "font": {"family": "system-ui, sans-serif"}},
+        "hovermode": "closest",
+        "template": "none",
+    }
+    return go.Figure(layout=layout)
+
+
+def axis(title: str, **options: Any) -> dict[str, Any]:
+    """An axis with a title and quiet lines."""
+    return {
+        "title": {"text": escaped(title), "standoff": 12},
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "automargin": True,
+        **options,
+    }
+
+
+def cost_axis(title: str, values: Sequence[float], **options: Any) -> dict[str, Any]:
+    """An axis that is logarithmic where the values span more than a factor of ten."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    kind = "log" if low > 0 and high / low > 10 else "linear"
+    ticks = {"dtick": "D1" if high / low < 100 else "D2"} if kind == "log" else {}
+    return axis(title, type=kind, **ticks, **options)
+
+
+def hover(record: Record, values: dict[str, float], units: dict[str, str]) -> str:
+    """What a trial is, as the text of its hover label."""
+    lines = [f"<b>trial {record.number}</b>, {escaped(record.outcome)}"]
+    for name, value in values.items():
+        spread = record.spread(name)
+        lines.append(escaped(f"{name} {with_spread(value, spread)} {units.get(name, '')}"))
+    network = textwrap.wrap(one_line([record.network]), 64, max_lines=6, placeholder=" ...")
+    return "<br>".join([*lines, *map(escaped, network)])
+
+
+def escaped(text: str) -> str:
+    """Text that Plotly, which reads a subset of HTML, shows as it is."""
+    return html.escape(text, quote=False)

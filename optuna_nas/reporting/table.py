@@ -1,0 +1,59 @@
+"""The front as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import optuna
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from optuna_nas.reporting.front import front
+from optuna_nas.reporting.text import one_line, quantity, with_spread
+from optuna_nas.study.record import Record, objective_names, objective_units
+
+__all__ = ["front_table", "networks_table"]
+
+
+def front_table(study: optuna.Study) -> Table:
+    """The Pareto front, best first: trial, objectives with unit and spread, parameters, network.
+
+    In a narrow terminal the network takes several lines; no number is ever cut.
+    """
+    found = front(study)
+    table = networks_table(found, study)
+    table.title = Text(f"Pareto front of {study.study_name}: {len(found)} networks")
+    return table
+
+
+def networks_table(
+    shown: Sequence[Record], study: optuna.Study, one_line_each: bool = False
+) -> Table:
+    """Trials as rows; with `one_line_each` a network that does not fit ends in an ellipsis."""
+    names = objective_names(study)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title_style="bold")
+    table.add_column("trial", justify="right", overflow="fold")
+    for name, unit in zip(names, objective_units(study), strict=True):
+        title = Text("\n".join(filter(None, (name, f"({unit})" if unit else ""))))
+        table.add_column(title, justify="right", overflow="fold")
+    if "parameters" not in names:
+        table.add_column("parameters", justify="right", overflow="fold")
+    table.add_column("network")
+    for record in shown:
+        table.add_row(*_numbers(record, names), _network(record, one_line_each))
+    return table
+
+
+def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
+    values = [with_spread(record.values[name], record.spread(name)) for name in names]
+    size = record.parameters
+    parameters = [] if "parameters" in names else ["" if size is None else quantity(size)]
+    return [Text(cell) for cell in (str(record.number), *values, *parameters)]
+
+
+def _network(record: Record, one_line_each: bool) -> Text:
+    network = one_line([record.network]) or record.digest[:12]
+    if one_line_each:
+        return Text(network, no_wrap=True, overflow="ellipsis")
+    return Text(network, overflow="fold")

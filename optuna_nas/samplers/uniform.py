@@ -1,0 +1,64 @@
+"""A value drawn uniformly from one distribution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from optuna_nas.exceptions import SpaceError
+
+__all__ = ["uniform"]
+
+
+def uniform(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
+    """Draw a value, uniform over the choices, the range, or the logarithm of the range.
+
+    Raises:
+        SpaceError: If the distribution is none of Optuna's three.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[_below(len(distribution.choices), rng)]
+    if isinstance(distribution, IntDistribution):
+        return _integer(distribution, rng)
+    if isinstance(distribution, FloatDistribution):
+        return _real(distribution, rng)
+    raise SpaceError(
+        "expected a categorical, int or float distribution, "
+        f"got {type(distribution).__name__}; use trial.suggest_*"
+    )
+
+
+def _below(count: int, rng: np.random.Generator) -> int:
+    return min(int(rng.random() * count), count - 1)
+
+
+def _between(low: float, high: float, rng: np.random.Generator) -> float:
+    share = rng.random()
+    return low * (1.0 - share) + high * share
+
+
+def _integer(distribution: IntDistribution, rng: np.random.Generator) -> int:
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if not distribution.log:
+        return low + step * _below((high - low) // step + 1, rng)
+    drawn = math.exp(_between(math.log(low - 0.5), math.log(high + 0.5), rng))
+    return min(max(round(drawn), low), high)
+
+
+def _real(distribution: FloatDistribution, rng: np.random.Generator) -> float:
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if step is not None:
+        drawn = low + step * _below(round((high - low) / step) + 1, rng)
+    elif distribution.log:
+        drawn = math.exp(_between(math.log(low), math.log(high), rng))
+    else:
+        drawn = _between(low, high, rng)
+    return min(max(drawn, low), high)

@@ -1,0 +1,18 @@
+"""Spaces: trial -> Architecture; the only code that calls `trial.suggest_*`.
+
+A space is anything callable as `space(trial) -> Architecture | nn.Module`; a plain function will
+do. Every module of this folder is imported here, so a file that registers a space is all that a
+new space needs.
+"""
+
+import importlib
+import pkgutil
+
+from optuna_nas.spaces.cnn import CNN
+from optuna_nas.spaces.mlp import MLP
+from optuna_nas.spaces.space import SPACES, Space, find, register
+
+__all__ = ["CNN", "MLP", "SPACES", "Space", "find", "register"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

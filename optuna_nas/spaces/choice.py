@@ -1,0 +1,95 @@
+"""Ask a trial for one of several values, and check the bounds of a space.
+
+Ordered sizes become integers, so that a sampler knows that 64 lies between 32 and 128; options
+without an order become categories. A choice with a single value is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from optuna_nas.exceptions import SpaceError
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+__all__ = ["ask_option", "ask_size", "check_options", "check_range", "check_sizes"]
+
+_Size = TypeVar("_Size", int, float)
+_Option = TypeVar("_Option", bool, str)
+
+
+def ask_size(trial: BaseTrial, name: str, sizes: Sequence[_Size]) -> _Size:
+    """Ask for one of several ascending sizes.
+
+    Evenly spaced integers are asked for as they are; of others the parameter `<name>_index` is
+    the position.
+    """
+    if len(sizes) == 1:
+        return sizes[0]
+    low, step = sizes[0], sizes[1] - sizes[0]
+    if isinstance(low, int) and list(sizes) == list(range(low, int(sizes[-1]) + 1, int(step))):
+        return trial.suggest_int(name, low, int(sizes[-1]), step=int(step))
+    return sizes[trial.suggest_int(f"{name}_index", 0, len(sizes) - 1)]
+
+
+def ask_option(trial: BaseTrial, name: str, options: Sequence[_Option]) -> _Option:
+    """Ask for one of several options that have no order."""
+    if len(options) == 1:
+        return options[0]
+    return trial.suggest_categorical(name, options)
+
+
+def check_sizes(
+    argument: str, values: Iterable[_Size], low: float = 1, below: float = float("inf")
+) -> tuple[_Size, ...]:
+    """Return the values in ascending order.
+
+    Raises:
+        SpaceError: No value, a repeated one, or one outside low <= value < below.
+    """
+    sizes = _distinct(argument, values)
+    if not all(_is_number(size, low) and low <= size < below for size in sizes):
+        kind = "integers" if isinstance(low, int) else "numbers"
+        raise SpaceError(f"expected {argument} of {kind} in [{low}, {below}), got {sizes}")
+    return tuple(sorted(sizes))
+
+
+def check_options(
+    argument: str, values: Iterable[_Option], legal: Iterable[_Option]
+) -> tuple[_Option, ...]:
+    """Return the values as a tuple.
+
+    Raises:
+        SpaceError: No value, a repeated one, or one that is not legal.
+    """
+    options, allowed = _distinct(argument, values), tuple(legal)
+    if not set(options) <= set(allowed) or {type(o) for o in options} != {type(allowed[0])}:
+        raise SpaceError(f"expected {argument} among {allowed}, got {options}")
+    return options
+
+
+def check_range(argument: str, values: Iterable[int]) -> tuple[int, int]:
+    """Return a range (smallest, largest).
+
+    Raises:
+        SpaceError: Anything but two positive integers in ascending order.
+    """
+    bounds = tuple(values)
+    legal = len(bounds) == 2 and all(_is_number(bound, 1) for bound in bounds)
+    if not legal or not 1 <= bounds[0] <= bounds[1]:
+        raise SpaceError(f"expected {argument}=(smallest, largest) of at least 1, got {bounds}")
+    return bounds[0], bounds[1]
+
+
+def _distinct(argument: str, values: Iterable[_Size] | Iterable[_Option]) -> tuple:  # type: ignore[type-arg]
+    given = (values,) if isinstance(values, (str, int, float)) else tuple(values)
+    if not given or len(set(given)) != len(given):
+        raise SpaceError(f"expected {argument} to hold different values, got {given}")
+    return given
+
+
+def _is_number(value: object, like: float) -> bool:
+    kinds = (int,) if isinstance(like, int) else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool)

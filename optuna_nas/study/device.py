@@ -1,0 +1,41 @@
+"""Which machine and which libraries a measurement came from."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+__all__ = ["fingerprint", "versions"]
+
+
+@lru_cache(maxsize=1)
+def fingerprint() -> dict[str, str | int]:
+    """Processor, cores, system and accelerator: what must be equal for latencies to compare."""
+    return {
+        "processor": _processor(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "system": platform.system(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of the libraries that a result depends on."""
+    names = ("optuna-nas", "optuna", "torch", "lightning")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,162 @@
+"""Leases of running trials, so that a trial whose process died is found and taken up again.
+
+Optuna's heartbeat exists for relational storages inside `Study.optimize` alone; a lease is one
+trial attribute, and works in every storage.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import optuna
+import psutil
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nas.locks import host_lock
+
+__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "requeue"]
+
+LEASE = "nas:lease"
+LEASE_SECONDS = 300.0
+"""A lease not renewed for this long has expired; one is renewed four times as often."""
+
+MAX_LOSSES = 3
+"""After so many dead processes a network is not tried again."""
+
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def hold(trial: optuna.Trial, seconds: float = LEASE_SECONDS) -> Iterator[None]:
+    """Hold the lease of a running trial, renewing it from a thread until the block ends."""
+    done = threading.Event()
+    storage, trial_id = trial.study._storage, trial._trial_id
+
+    def renew() -> None:
+        storage.set_trial_system_attr(trial_id, LEASE, _lease(seconds))
+
+    def keep_renewing() -> None:
+        while not done.wait(seconds / 4):
+            try:
+                renew()
+            except Exception as error:  # the next renewal may reach the storage again
+                _logger.warning(f"could not renew the lease of trial {trial.number}: {error}")
+
+    renew()
+    thread = threading.Thread(target=keep_renewing, daemon=True, name=f"lease-{trial.number}")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def abandoned(trial: FrozenTrial, now: float) -> bool:
+    """Whether nobody works on a running trial any more.
+
+    Args:
+        trial: A trial of any state.
+        now: Seconds since the epoch.
+    """
+    if trial.state != TrialState.RUNNING:
+        return False
+    lease = trial.system_attrs.get(LEASE)
+    if lease is None:  # its process died between asking for it and taking the lease, or just did
+        started = trial.datetime_start
+        return started is not None and now - started.timestamp() > LEASE_SECONDS
+    if lease["host"] == _host():
+        return not _alive(lease["pid"], lease["started"])
+    return bool(now - lease["renewed"] > lease["seconds"])
+
+
+def requeue(study: optuna.Study) -> list[int]:
+    """Put trials that were lost or interrupted back into the queue, with their parameters.
+
+    The new trial says in its user attribute `continues` which trial it takes up again. A network
+    that took its process with it `MAX_LOSSES` times is left alone.
+
+    Returns:
+        Numbers of the trials that were put back.
+    """
+    with host_lock("requeue"):
+        now = time.time()
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if abandoned(trial, now):
+                _mark_lost(study, trial)
+        unfinished = _unfinished(study.get_trials(deepcopy=False))
+        for trial in unfinished:
+            study.enqueue_trial(trial.params, user_attrs={"continues": trial.number})
+    return [trial.number for trial in unfinished]
+
+
+def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Lost and interrupted trials that no other trial continues yet."""
+    taken_up = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
+    outcomes = {t.number: t.user_attrs.get("outcome") for t in trials}
+    origin = {t.number: t.user_attrs.get("continues") for t in trials}
+
+    def losses(number: int | None) -> int:
+        count = 0
+        while number is not None:
+            count += outcomes[number] == "lost"
+            number = origin[number]
+        return count
+
+    return [
+        t
+        for t in trials
+        if outcomes[t.number] in ("lost", "interrupted")
+        and t.number not in taken_up
+        and losses(t.number) < MAX_LOSSES
+    ]
+
+
+def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
+    lease = trial.system_attrs.get(LEASE, {})
+    where = f"process {lease['pid']} on {lease['host']}" if lease else "its process"
+    storage = study._storage
+    try:
+        storage.set_trial_user_attr(trial._trial_id, "outcome", "lost")
+        storage.set_trial_user_attr(trial._trial_id, "ended", f"{where} died")
+        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        _logger.info(f"trial {trial.number} was marked by another worker")
+
+
+def _lease(seconds: float) -> dict[str, Any]:
+    return {
+        "host": _host(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+        "renewed": time.time(),
+        "seconds": seconds,
+    }
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    return socket.gethostname()
+
+
+@lru_cache(maxsize=4)
+def _started(pid: int) -> float:
+    return psutil.Process(pid).create_time()
+
+
+def _alive(pid: int, started: float) -> bool:
+    """Whether that very process lives: a process id alone may have been given to another."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,149 @@
+"""What a trial leaves in storage, read back: JSON attributes, readable without this package.
+
+User attributes of a trial:
+
+| key | value |
+|---|---|
+| `network` | the architecture in one readable line |
+| `architecture` | the graph (see `Architecture.to_json`); absent where a space returned a module |
+| `digest` | identifies the network |
+| `training` | identifies the training: network, recipe, data, budget |
+| `provenance` | `seed`, `device` (fingerprint), `versions` (of the libraries) |
+| `measurements` | name -> `value`, `unit`, `spread` and how it was measured |
+| `spent` | `epochs` trained and `seconds` from start to end |
+| `outcome`, `ended` | one word of `OUTCOMES`, and a sentence saying why the trial ended |
+| `reused_from` | number of the trial whose training was used again |
+| `continues` | number of the trial that this one takes up again |
+
+The learning curve is in the system attributes `nas:step:<n>` (several objectives, in their order)
+or in Optuna's intermediate values (one objective).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nas.pruners.curve import curve
+
+__all__ = ["OUTCOMES", "Record", "objective_names", "objective_units", "records"]
+
+OUTCOMES = (
+    "trained",  # to the end of its budget
+    "pruned",  # at a rung
+    "rejected",  # over a cap, before any training
+    "reused",  # an equal training was found in storage
+    "failed",  # an error inside the trial
+    "interrupted",  # by the user
+    "lost",  # its process died
+    "running",
+    "waiting",
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as the reports see it.
+
+    Args:
+        number: Trial number.
+        outcome: One word of `OUTCOMES`.
+        ended: Why it ended, in a sentence; empty while it runs.
+        values: Final objective values by name; empty unless the trial is complete.
+        measurements: Name -> `{"value", "unit", "spread", ...}` of everything measured.
+        network: The architecture in one line.
+        digest: Identity of the network.
+        architecture: The graph as parsed JSON, or None.
+        epochs: Epochs trained by this trial itself.
+        seconds: Seconds from its start to its end.
+        curve: Step -> objective values by name, as reported.
+        reused_from: Trial whose training was used again.
+        continues: Trial that this one takes up again.
+        superseded: Whether a later trial continues this one, so that it no longer counts.
+    """
+
+    number: int
+    outcome: str
+    ended: str
+    values: Mapping[str, float]
+    measurements: Mapping[str, Mapping[str, Any]]
+    network: str
+    digest: str
+    architecture: Mapping[str, Any] | None
+    epochs: int
+    seconds: float
+    curve: Mapping[int, Mapping[str, float]]
+    reused_from: int | None
+    continues: int | None
+    superseded: bool
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of weights, where it was measured."""
+        measured = self.measurements.get("parameters")
+        return None if measured is None else int(measured["value"])
+
+    def spread(self, name: str) -> float | None:
+        """Interquartile range of a measurement, in its unit; None where there is none."""
+        value = self.measurements.get(name, {}).get("spread")
+        return None if value is None else float(value)
+
+
+def objective_names(study: optuna.Study) -> list[str]:
+    """Names of the objectives, without their units, in order."""
+    names = study.metric_names or [f"objective {i}" for i in range(len(study.directions))]
+    return [name.split(" (")[0] for name in names]
+
+
+def objective_units(study: optuna.Study) -> list[str]:
+    """Units of the objectives in order; empty where a metric name carries none."""
+    names = study.metric_names or [""] * len(study.directions)
+    return [name.partition(" (")[2].removesuffix(")") for name in names]
+
+
+def records(study: optuna.Study) -> list[Record]:
+    """Every trial of a study, by number."""
+    trials = study.get_trials(deepcopy=False)
+    names = objective_names(study)
+    superseded = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
+    return [_record(trial, names, trial.number in superseded) for trial in trials]
+
+
+def _record(trial: FrozenTrial, names: Sequence[str], superseded: bool) -> Record:
+    attrs = trial.user_attrs
+    values = trial.values if trial.state == TrialState.COMPLETE else []
+    spent = attrs.get("spent", {})
+    learned = {
+        step: dict(zip(names, vector, strict=True))
+        for step, vector in curve(trial, len(names)).items()
+    }
+    return Record(
+        number=trial.number,
+        outcome=attrs.get("outcome", _outcome(trial.state)),
+        ended=attrs.get("ended", ""),
+        values=dict(zip(names, values, strict=False)),
+        measurements=attrs.get("measurements", {}),
+        network=attrs.get("network", ""),
+        digest=attrs.get("digest", ""),
+        architecture=attrs.get("architecture"),
+        epochs=int(spent.get("epochs", len(learned))),
+        seconds=float(spent.get("seconds", 0.0)),
+        curve=learned,
+        reused_from=attrs.get("reused_from"),
+        continues=attrs.get("continues"),
+        superseded=superseded,
+    )
+
+
+def _outcome(state: TrialState) -> str:
+    return {
+        TrialState.COMPLETE: "trained",
+        TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "failed",
+        TrialState.RUNNING: "running",
+        TrialState.WAITING: "waiting",
+    }[state]

@@ -1,0 +1,297 @@
+"""The search itself: a description that can be run, and resumed from storage."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import optuna
+from lightning.pytorch import LightningDataModule, LightningModule
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+from torch import nn
+
+from optuna_nas import datasets, samplers
+from optuna_nas import objectives as objective_classes
+from optuna_nas.architecture import Architecture
+from optuna_nas.exceptions import DescriptionError, SpaceError
+from optuna_nas.model import Classifier
+from optuna_nas.names import choose
+from optuna_nas.objectives import STAGES, Metric, Objective, Parameters
+from optuna_nas.pruners import ParetoHyperband
+from optuna_nas.study import lease
+from optuna_nas.study.budget import Budget
+from optuna_nas.study.description import describe, digest
+from optuna_nas.study.failures import StopOnFailures
+from optuna_nas.study.storage import connect, hold_to
+from optuna_nas.study.trial import TrialRun
+
+__all__ = ["Search"]
+
+Callbacks = Iterable[Callable[[optuna.Study, FrozenTrial], None]]
+
+PRUNERS: dict[str, Callable[[Budget], BasePruner]] = {
+    "hyperband": lambda budget: ParetoHyperband(
+        min_resource=budget.min_epochs, max_resource=budget.max_epochs
+    ),
+    "none": lambda budget: NopPruner(),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search for the Pareto front of a space, described once, run and resumed at will.
+
+    Args:
+        name: Name of the study.
+        space: Draws an `Architecture` or a `torch.nn.Module` from a trial.
+        data: The data; the test split is never touched.
+        objectives: What a network must be good at, in order; objectives or their names.
+        constraints: Quantities that are measured and capped, but not optimised.
+        module: Makes the LightningModule to train from the network; a classifier by default.
+        fidelity: How many epochs a network is trained, at least and at most.
+        sampler: `nsga2`, `tpe`, `gp`, `random`, or any Optuna sampler.
+        pruner: `hyperband`, `none`, or any Optuna pruner that allows several objectives.
+        trainer: Further arguments of the Lightning Trainer.
+        seed: Seed of the sampler, of the weights and of the training.
+        trials: Trials of a run that does not say otherwise.
+        max_failures: After so many failures of one kind in a row the search stops itself.
+        smoke: Arguments that differ in a run of seconds.
+
+    Raises:
+        DescriptionError: An unknown name, or parts that do not fit together.
+    """
+
+    name: str
+    space: Callable[[optuna.Trial], Architecture | nn.Module]
+    data: LightningDataModule
+    objectives: Sequence[Objective | str]
+    constraints: Sequence[Objective | str] = ()
+    module: Callable[[nn.Module], LightningModule] = Classifier
+    fidelity: Budget = field(default_factory=Budget)
+    sampler: str | BaseSampler = "nsga2"
+    pruner: str | BasePruner = "hyperband"
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    trials: int = 100
+    max_failures: int = 5
+    smoke: Mapping[str, Any] = field(
+        default_factory=lambda: {"trials": 12, "fidelity": Budget((1, 2))}
+    )
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise DescriptionError("expected a name for the search, got an empty one")
+        if not callable(self.space):
+            raise DescriptionError(f"expected a callable space, got {self.space!r}")
+        if not isinstance(self.data, LightningDataModule):
+            raise DescriptionError(f"expected data as a LightningDataModule, got {self.data!r}")
+        if not self.optimised:
+            raise DescriptionError("expected at least one objective, got none")
+        names = [o.name for o in (*self.optimised, *self.capped)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DescriptionError(f"expected each objective once, got {', '.join(twice)} twice")
+        self._make_sampler(0)
+        self._make_pruner()
+
+    @cached_property
+    def optimised(self) -> tuple[Objective, ...]:
+        """The objectives, names resolved."""
+        return tuple(map(_objective, self.objectives))
+
+    @cached_property
+    def capped(self) -> tuple[Objective, ...]:
+        """The constraints, names resolved."""
+        return tuple(map(_objective, self.constraints))
+
+    @cached_property
+    def measured(self) -> tuple[Objective, ...]:
+        """Everything a candidate is measured by, in the order in which it is: cheap caps first."""
+        everything = {o.name: o for o in (*self.capped, *self.optimised)}
+        everything.setdefault("parameters", Parameters())
+        return tuple(
+            sorted(everything.values(), key=lambda o: (STAGES.index(o.stage), o.on_device))
+        )
+
+    @cached_property
+    def monitors(self) -> dict[str, str]:
+        """Objective name -> the logged metric that fills it while a network trains."""
+        return {o.name: o.monitor for o in self.optimised if isinstance(o, Metric)}
+
+    @cached_property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch."""
+        return datasets.input_shape(self.data)
+
+    @cached_property
+    def outputs(self) -> int | None:
+        """Size of a network's output, where the data says it."""
+        return datasets.outputs(self.data)
+
+    @cached_property
+    def training_description(self) -> dict[str, Any]:
+        """What, beside the network, identifies a training."""
+        return {
+            "data": datasets.fingerprint(self.data),
+            "module": describe(self.module),
+            "epochs": self.fidelity.max_epochs,
+            "trainer": describe(self.trainer),
+        }
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What is stored with the study, and must not change while it goes on."""
+        return {
+            "space": describe(self.space),
+            "data": {
+                "class": type(self.data).__qualname__,
+                "fingerprint": datasets.fingerprint(self.data),
+            },
+            "objectives": describe(self.optimised),
+            "constraints": describe(self.capped),
+            "module": describe(self.module),
+            "fidelity": describe(self.fidelity),
+            "sampler": describe(self.sampler),
+            "pruner": describe(self.pruner),
+            "trainer": describe(self.trainer),
+            "seed": self.seed,
+        }
+
+    def as_smoke(self) -> Search:
+        """The same search in seconds, as a study of its own."""
+        return replace(self, name=f"{self.name}-smoke", smoke={}, **self.smoke)
+
+    def make_module(self, network: nn.Module) -> LightningModule:
+        """The LightningModule that trains a network."""
+        module = self.module(network)
+        if not isinstance(module, LightningModule):
+            raise DescriptionError(
+                "expected module(network) to return a LightningModule, "
+                f"got {type(module).__name__}"
+            )
+        return module
+
+    def study(self, storage: str | BaseStorage | None = None) -> optuna.Study:
+        """Create the study, or open it to continue.
+
+        Args:
+            storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
+
+        Raises:
+            StudyError: The storage cannot be opened, or holds another search under this name.
+        """
+        study = optuna.create_study(
+            study_name=self.name,
+            storage=connect(storage or f"sqlite:///{self.name}.db"),
+            directions=[o.direction for o in self.optimised],
+            pruner=self._make_pruner(),
+            load_if_exists=True,
+        )
+        self._prepare(study)
+        study.sampler = self._make_sampler(len(study.get_trials(deepcopy=False)))
+        return study
+
+    def objective(self, trial: optuna.Trial) -> list[float]:
+        """Run one trial: a plain Optuna objective, for those who hold the loop themselves."""
+        self._prepare(trial.study)
+        return TrialRun(self, trial, trial.study.user_attrs["calibrations"])()
+
+    def run(
+        self,
+        trials: int | None = None,
+        storage: str | BaseStorage | None = None,
+        timeout: float | None = None,
+        callbacks: Callbacks = (),
+    ) -> optuna.Study:
+        """Start the search, or go on with it.
+
+        Args:
+            trials: Trials to run now, beside those in storage; `self.trials` by default.
+            storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
+            timeout: Seconds after which no further trial begins.
+            callbacks: Called with the study and each trial that ends here, as in Optuna.
+
+        Raises:
+            StudyError: The study in storage belongs to another search, or to another machine.
+            SearchStopped: Too many trials in a row failed for the same reason.
+            KeyboardInterrupt: The user stopped it; the running trial is marked and goes on next
+                time.
+        """
+        study = self.study(storage)
+        lease.requeue(study)
+        stop = StopOnFailures(self.max_failures)
+        count = self.trials if trials is None else trials
+        if count > 0:
+            study.optimize(
+                self.objective,
+                n_trials=count,
+                timeout=timeout,
+                catch=(Exception,),
+                callbacks=[*callbacks, stop, lambda study, trial: lease.requeue(study) and None],
+            )
+        stop.raise_if_stopped()
+        return study
+
+    def check_distributions(self, trial: optuna.Trial) -> None:
+        """Hold the space to one distribution for each parameter name.
+
+        Raises:
+            SpaceError: A name had another distribution in an earlier trial.
+        """
+        known = self._distributions
+        for name, distribution in trial.distributions.items():
+            if known.setdefault(name, distribution) != distribution:
+                raise SpaceError(
+                    f"expected one distribution for parameter {name!r}, got {distribution} after "
+                    f"{known[name]}; give a choice that depends on another a name that says so"
+                )
+
+    def _prepare(self, study: optuna.Study) -> None:
+        """Mark or check a study, once in this process."""
+        if study._study_id in self._prepared:
+            return
+        on_device = any(o.on_device for o in self.measured)
+        hold_to(study, self.description, on_device)
+        if study.metric_names is None:
+            study.set_metric_names([o.label for o in self.optimised])
+        if "calibrations" not in study.user_attrs:
+            shared = {o.name: o.calibrate() for o in self.measured}
+            found = {name: value for name, value in shared.items() if value is not None}
+            study.set_user_attr("calibrations", found)
+        for trial in study.get_trials(deepcopy=False):
+            self._distributions.update(trial.distributions)
+        self._prepared.add(study._study_id)
+
+    @cached_property
+    def _prepared(self) -> set[int]:
+        return set()
+
+    @cached_property
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return {}
+
+    def _make_sampler(self, trials: int) -> BaseSampler:
+        if isinstance(self.sampler, BaseSampler):
+            return copy.deepcopy(self.sampler)
+        return samplers.by_name(self.sampler, self.seed, trials)
+
+    def _make_pruner(self) -> BasePruner:
+        if isinstance(self.pruner, BasePruner):
+            return copy.deepcopy(self.pruner)
+        return choose("pruner", self.pruner, PRUNERS)(self.fidelity)
+
+
+def _objective(objective: Objective | str) -> Objective:
+    if isinstance(objective, Objective):
+        return objective
+    if not isinstance(objective, str):
+        raise DescriptionError(f"expected an objective or its name, got {objective!r}")
+    made: Objective = choose("objective", objective, objective_classes.NAMES)()
+    return made

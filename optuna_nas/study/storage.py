@@ -1,0 +1,93 @@
+"""Opening the study of a search: create it, or resume it if it is still the same search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from optuna_nas.exceptions import StudyError
+from optuna_nas.study.description import differences
+from optuna_nas.study.device import fingerprint
+
+__all__ = ["connect", "hold_to", "load", "masked"]
+
+
+def connect(storage: str | BaseStorage) -> BaseStorage:
+    """Open a storage given by its URL, as Optuna's command line does.
+
+    Raises:
+        StudyError: The URL is not one that Optuna knows, its driver is not installed, or nothing
+            answers there. Passwords are left out of the message.
+    """
+    if isinstance(storage, BaseStorage):
+        return optuna.storages.get_storage(storage)
+    try:
+        return optuna.storages.get_storage(storage)
+    except ImportError as error:
+        raise StudyError(
+            f"the driver of {masked(storage)} is not installed: {error}; "
+            f'pip install "optuna-nas[{_extra(storage)}]"'
+        ) from error
+    except (ValueError, SQLAlchemyError) as error:
+        reason = masked(str(error).strip().splitlines()[0])
+        raise StudyError(
+            f"cannot open the storage {masked(storage)}: {reason}; expected a URL such as "
+            "sqlite:///studies/name.db or postgresql://user@host/database"
+        ) from error
+
+
+def load(name: str, storage: str | BaseStorage) -> optuna.Study:
+    """Open an existing study to look at it.
+
+    Raises:
+        StudyError: There is none of that name.
+    """
+    opened = connect(storage)
+    try:
+        return optuna.load_study(study_name=name, storage=opened)
+    except KeyError:
+        known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
+        raise StudyError(f"expected a study named {name!r}, got {known}; run it first") from None
+
+
+def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) -> None:
+    """Hold a study to the search that began it; a new study is marked as this search's.
+
+    Args:
+        study: The study to continue.
+        described: Description of the search.
+        on_device: Whether values of the search depend on the machine.
+
+    Raises:
+        StudyError: The search, or the machine it measures on, is another one; says what changed.
+    """
+    stored = study.user_attrs.get("search")
+    if stored is None:
+        study.set_user_attr("search", dict(described))
+        study.set_user_attr("device", fingerprint())
+        return
+    changes = list(differences(stored, described))
+    if on_device:
+        changes += differences(study.user_attrs["device"], fingerprint(), "device")
+    if changes:
+        lines = "\n  ".join(changes)
+        raise StudyError(
+            f"expected the search that study {study.study_name!r} was begun with, but it changed:"
+            f"\n  {lines}\nundo the change, or give the search a new name"
+        )
+
+
+def masked(text: str) -> str:
+    """Text with the passwords of URLs in it replaced by stars."""
+    return re.sub(r"(\w+://[^:/@\s]+):[^@\s]*@", r"\1:***@", text)
+
+
+def _extra(url: str) -> str:
+    return {"postgresql": "postgresql", "mysql": "mysql", "redis": "redis"}.get(
+        re.split(r"[+:]", url)[0], "all"
+    )

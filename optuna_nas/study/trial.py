@@ -1,0 +1,220 @@
+"""One trial of a search: draw, identify, measure what is cheap, train, measure the rest, record."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
+from torch import nn
+
+from optuna_nas.architecture import Architecture
+from optuna_nas.exceptions import SpaceError, TrainingError
+from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
+from optuna_nas.pruners.callback import PruningCallback
+from optuna_nas.study import description, device, lease
+from optuna_nas.study.training import fit
+
+if TYPE_CHECKING:
+    from optuna_nas.study.search import Search
+
+__all__ = ["TrialRun"]
+
+
+class TrialRun:
+    """A trial on its way through a search.
+
+    Args:
+        search: The search it belongs to.
+        trial: The trial, just asked for.
+        calibrations: Objective name -> what the study's measurements share.
+    """
+
+    def __init__(
+        self, search: Search, trial: optuna.Trial, calibrations: Mapping[str, Any]
+    ) -> None:
+        self.search = search
+        self.trial = trial
+        self.calibrations = calibrations
+        self.seed = int(description.digest([search.seed, trial.number])[:8], 16)
+        self.measurements: dict[str, dict[str, Any]] = {}
+        self.epochs = 0
+
+    def __call__(self) -> list[float]:
+        """Run the trial and return its objective values, in the order of the search.
+
+        Raises:
+            optuna.TrialPruned: It was pruned at a rung, rejected by a cap, or is equal to a trial
+                that was.
+            Exception: Whatever went wrong inside it, with the reason in storage.
+        """
+        with lease.hold(self.trial), self._recorded():
+            drawn = self._draw()
+            identity = self._identify(drawn)
+            earlier = self._earlier(identity)
+            if earlier is not None:
+                return self._reuse(earlier)
+            candidate = Candidate(
+                drawn,
+                self.search.input_shape,
+                self.search.outputs,
+                seed=self.seed,
+                calibrations=self.calibrations,
+            )
+            for stage in STAGES[:-1]:
+                self._measure(candidate, stage)
+            if any(o.stage == STAGES[-1] for o in self.search.measured):
+                candidate.metrics = self._train(candidate)
+            self._measure(candidate, STAGES[-1])
+            self._end("trained", f"trained to the end, {self.epochs} epochs")
+            return [self.measurements[o.name]["value"] for o in self.search.optimised]
+
+    def _draw(self) -> Architecture | nn.Module:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.filterwarnings("error", message="Inconsistent parameter values")
+            torch.manual_seed(self.seed)
+            try:
+                drawn = self.search.space(self.trial)
+            except RuntimeWarning as warning:
+                raise SpaceError(
+                    f"expected one distribution for each parameter name, got two: {warning} "
+                    "Give a choice that depends on another a name that says so."
+                ) from None
+        if not isinstance(drawn, Architecture | nn.Module):
+            raise SpaceError(
+                "expected the space to return an Architecture or a torch.nn.Module, "
+                f"got {type(drawn).__name__}"
+            )
+        self.search.check_distributions(self.trial)
+        return drawn
+
+    def _identify(self, drawn: Architecture | nn.Module) -> str:
+        """Record which network this is, and return the identity of its training."""
+        if isinstance(drawn, Architecture):
+            digest, line = drawn.digest, drawn.describe()
+            self._set("architecture", json.loads(drawn.to_json()))
+        else:
+            parameters = self.trial.params
+            digest = description.digest([sorted(parameters.items()), self.search.description["space"]])
+            line = " ".join(f"{name}={value}" for name, value in parameters.items())
+        identity = description.digest([digest, self.search.training_description])
+        self._set("network", line)
+        self._set("digest", digest)
+        self._set("training", identity)
+        self._set(
+            "provenance",
+            {"seed": self.seed, "device": device.fingerprint(), "versions": device.versions()},
+        )
+        return identity
+
+    def _earlier(self, identity: str) -> FrozenTrial | None:
+        """Find a finished trial that already did this training, or was rejected before it."""
+        finished = (TrialState.COMPLETE, TrialState.PRUNED)
+        for trial in self.trial.study.get_trials(deepcopy=False, states=finished):
+            attrs = trial.user_attrs
+            if attrs.get("training") == identity and "reused_from" not in attrs:
+                return trial
+        return None
+
+    def _reuse(self, earlier: FrozenTrial) -> list[float]:
+        self._set("reused_from", earlier.number)
+        self.measurements = dict(earlier.user_attrs.get("measurements", {}))
+        for name, value in earlier.constraints.items():
+            self.trial.set_constraint(name, value)
+        ended = earlier.user_attrs.get("ended", "")
+        self._end("reused", f"equal to trial {earlier.number}: {ended}")
+        if earlier.state == TrialState.PRUNED:
+            raise optuna.TrialPruned(f"equal to trial {earlier.number}, which was pruned")
+        return list(earlier.values)
+
+    def _measure(self, candidate: Candidate, stage: str) -> None:
+        """Measure everything of a stage; the first broken cap rejects the candidate."""
+        for objective in self.search.measured:
+            if objective.stage != stage:
+                continue
+            measurement = objective(candidate)
+            self._note(objective, measurement)
+            violation = objective.violation(measurement.value)
+            if violation is None:
+                continue
+            self.trial.set_constraint(objective.name, violation)
+            if violation > 0:
+                self._reject(objective, measurement.value)
+
+    def _reject(self, objective: Objective, value: float) -> None:
+        bound = f"at most {objective.max}" if objective.max is not None else ""
+        floor = f"at least {objective.min}" if objective.min is not None else ""
+        wanted = " and ".join(filter(None, (bound, floor)))
+        reason = f"{objective.name} {value:g} {objective.unit}, wanted {wanted}"
+        self._end("rejected", reason)
+        raise optuna.TrialPruned(reason)
+
+    def _train(self, candidate: Candidate) -> dict[str, float]:
+        monitors = self.search.monitors
+        self._set("measurements", self.measurements)
+        # What is neither known nor logged at a rung is reported as a constant: it decides nothing.
+        known = {
+            o.name: self.measurements.get(o.name, {}).get("value", 0.0)
+            for o in self.search.optimised
+            if o.name not in monitors
+        }
+        pruning = PruningCallback(self.trial, monitors, known=known)
+        try:
+            return fit(
+                self.search.make_module(candidate.network),
+                self.search.data,
+                pruning,
+                epochs=self.search.fidelity.max_epochs,
+                seed=self.seed,
+                arguments=self.search.trainer,
+            )
+        finally:
+            self.epochs = pruning.epochs
+
+    def _note(self, objective: Objective, measurement: Measurement) -> None:
+        value = float(measurement.value)
+        if value != value:
+            raise TrainingError(f"expected a number for {objective.name}, got NaN")
+        self.measurements[objective.name] = {
+            "value": value,
+            "unit": objective.unit,
+            "spread": measurement.spread,
+            **measurement.details,
+        }
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Leave in storage why the trial ended, whatever ends it."""
+        self.started = time.monotonic()
+        self.ended = False
+        try:
+            yield
+        except optuna.TrialPruned as pruned:
+            if not self.ended:
+                self._end("pruned", str(pruned))
+            raise
+        except KeyboardInterrupt:
+            self._end("interrupted", "interrupted by the user")
+            raise
+        except Exception as error:
+            self._set("traceback", "".join(traceback.format_exception(error))[-8000:])
+            self._end("failed", f"{type(error).__name__}: {error}"[:2000])
+            raise
+
+    def _end(self, outcome: str, reason: str) -> None:
+        self.ended = True
+        self._set("measurements", self.measurements)
+        seconds = time.monotonic() - self.started
+        self._set("spent", {"epochs": self.epochs, "seconds": round(seconds, 3)})
+        self._set("ended", reason)
+        self._set("outcome", outcome)
+
+    def _set(self, key: str, value: Any) -> None:
+        self.trial.set_user_attr(key, value)

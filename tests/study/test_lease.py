@@ -1,0 +1,108 @@
+"""Leases: only trials that nobody works on are taken up again, and each of them once."""
+
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from optuna_nas.study import lease
+
+
+@pytest.fixture
+def study(tmp_path) -> optuna.Study:
+    return optuna.create_study(
+        study_name="leases", storage=f"sqlite:///{tmp_path}/s.db", directions=["minimize"] * 2
+    )
+
+
+def running(study: optuna.Study, **changed) -> optuna.Trial:
+    trial = study.ask()
+    trial.suggest_int("x", 0, 100)
+    study._storage.set_trial_system_attr(
+        trial._trial_id, lease.LEASE, {**lease._lease(300.0), **changed}
+    )
+    return trial
+
+
+def test_a_held_lease_keeps_the_trial(study: optuna.Study) -> None:
+    trial = study.ask()
+    with lease.hold(trial):
+        assert lease.requeue(study) == []
+        assert study.trials[0].state == TrialState.RUNNING
+
+
+def test_a_lease_is_renewed_while_it_is_held(study: optuna.Study) -> None:
+    trial = study.ask()
+    with lease.hold(trial, seconds=0.04):
+        first = study.trials[0].system_attrs[lease.LEASE]["renewed"]
+        deadline = time.monotonic() + 30
+        while study.trials[0].system_attrs[lease.LEASE]["renewed"] == first:
+            assert time.monotonic() < deadline, "the lease was not renewed"
+
+
+def test_a_trial_of_a_dead_process_is_requeued_with_its_parameters(study: optuna.Study) -> None:
+    script = """
+import os, sys, optuna
+from optuna_nas.study import lease
+study = optuna.load_study(study_name="leases", storage=sys.argv[1])
+trial = study.ask()
+trial.suggest_int("x", 0, 100)
+with lease.hold(trial):
+    os._exit(9)
+"""
+    url = str(study._storage._backend.url)
+    subprocess.run([sys.executable, "-c", script, url], check=False)
+    assert study.trials[0].state == TrialState.RUNNING
+
+    assert lease.requeue(study) == [0]
+    lost = study.trials[0]
+    assert lost.state == TrialState.FAIL
+    assert lost.user_attrs["outcome"] == "lost"
+    assert "died" in lost.user_attrs["ended"]
+
+    again = study.ask()
+    assert again.user_attrs["continues"] == 0
+    assert again.suggest_int("x", 0, 100) == lost.params["x"]
+    assert lease.requeue(study) == []
+
+
+def test_on_another_host_only_an_expired_lease_counts(study: optuna.Study) -> None:
+    running(study, host="elsewhere", pid=1)
+    assert lease.requeue(study) == []
+    running(study, host="elsewhere", pid=1, renewed=time.time() - 301)
+    assert lease.requeue(study) == [1]
+
+
+def test_a_process_id_given_to_another_process_is_not_alive(study: optuna.Study) -> None:
+    running(study, started=1.0)
+    assert lease.requeue(study) == [0]
+
+
+def test_an_interrupted_trial_is_taken_up_once(study: optuna.Study) -> None:
+    trial = running(study)
+    trial.set_user_attr("outcome", "interrupted")
+    study.tell(trial, state=TrialState.FAIL)
+    assert lease.requeue(study) == [0]
+    assert lease.requeue(study) == []
+
+
+def test_a_network_that_kills_its_process_is_not_tried_for_ever(study: optuna.Study) -> None:
+    requeued = []
+    running(study, pid=2**22 + 1)
+    for _ in range(10):
+        requeued += lease.requeue(study)
+        if not any(t.state == TrialState.WAITING for t in study.trials):
+            break
+        running(study, pid=2**22 + 1)
+    assert len(requeued) == lease.MAX_LOSSES - 1
+    assert len(study.trials) == lease.MAX_LOSSES
+
+
+def test_a_failed_trial_stays_failed(study: optuna.Study) -> None:
+    trial = running(study)
+    trial.set_user_attr("outcome", "failed")
+    study.tell(trial, state=TrialState.FAIL)
+    assert lease.requeue(study) == []

@@ -1,0 +1,52 @@
+"""Opening storages: errors that say what to do, and never a password."""
+
+import optuna
+import pytest
+
+from optuna_nas.exceptions import StudyError
+from optuna_nas.study.storage import connect, hold_to, load, masked
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "sqlite:///no/such/folder/x.db", "oracle9://u:secret@h/d"]
+)
+def test_a_wrong_url_is_one_readable_error(url: str) -> None:
+    with pytest.raises(StudyError, match="expected a URL|not installed") as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unreachable_server_does_not_show_the_password() -> None:
+    with pytest.raises(StudyError) as caught:
+        connect("postgresql://root:secret@127.0.0.1:1/test")
+    assert "secret" not in str(caught.value)
+    assert "root:***@127.0.0.1" in str(caught.value)
+
+
+def test_masked_leaves_urls_without_a_password_alone() -> None:
+    assert masked("sqlite:///a/b.db") == "sqlite:///a/b.db"
+    assert masked("see redis://me:pw@host:1/0!") == "see redis://me:***@host:1/0!"
+
+
+def test_loading_a_study_that_is_not_there_lists_those_that_are(tmp_path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    optuna.create_study(study_name="here", storage=url)
+    with pytest.raises(StudyError, match=r"'gone'.*here"):
+        load("gone", url)
+
+
+def test_a_changed_description_is_refused_with_what_changed() -> None:
+    study = optuna.create_study(study_name="s")
+    hold_to(study, {"seed": 0, "space": {"blocks": [3, 5]}}, on_device=True)
+    hold_to(study, {"seed": 0, "space": {"blocks": [3, 5]}}, on_device=True)
+    with pytest.raises(StudyError, match=r"space.blocks\[1\]: 5 -> 6"):
+        hold_to(study, {"seed": 0, "space": {"blocks": [3, 6]}}, on_device=True)
+
+
+def test_a_changed_device_is_refused_where_it_matters() -> None:
+    study = optuna.create_study(study_name="s")
+    hold_to(study, {"seed": 0}, on_device=True)
+    study.set_user_attr("device", {**study.user_attrs["device"], "processor": "abacus"})
+    hold_to(study, {"seed": 0}, on_device=False)
+    with pytest.raises(StudyError, match=r"device.processor: \"abacus\""):
+        hold_to(study, {"seed": 0}, on_device=True)

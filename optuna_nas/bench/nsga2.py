@@ -107,7 +107,8 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_column("ms per trial", justify="right")
     for name, measured in result["samplers"].items():
         cells = [
-            _against(measured["hypervolume"][mark], first["hypervolume"][mark], 3) for mark in marks
+            _against(measured["hypervolume"][mark], first["hypervolume"][mark], 3)
+            for mark in marks
         ]
         cells.append(_against(measured["milliseconds"], first["milliseconds"], 2))
         shown.add_row(name, *cells)
@@ -118,9 +119,7 @@ def _against(value: float, base: float, digits: int) -> str:
     return f"{value:.{digits}f} ({value / base:.2f})"
 
 
-def _single(
-    sampler: BaseSampler, name: str, marks: Sequence[int]
-) -> tuple[list[float], float]:
+def _single(sampler: BaseSampler, name: str, marks: Sequence[int]) -> tuple[list[float], float]:
     study = optuna.create_study(
         directions=["minimize", "minimize"], sampler=sampler, study_name=name
     )

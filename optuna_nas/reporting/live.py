@@ -25,7 +25,7 @@ from optuna_nas.study.record import Record, objective_names, objective_units
 __all__ = ["LiveView"]
 
 ROWS = 10
-REFRESHES_PER_SECOND = 2
+REFRESHES_PER_SECOND = 1
 COUNTED = ("trained", "pruned", "rejected", "reused", "failed")
 
 
@@ -168,11 +168,7 @@ class LiveView:
             f"{len(found)} networks on the front · "
             f"hypervolume {quantity(self._tally.hypervolume())} · {self._tally.epochs:,} epochs"
         )
+        table = networks_table(found[:ROWS], self._study, one_line_each=True)
         more = len(found) - ROWS
         rest = [Text(f"and {more} more", style="dim")] if more > 0 else []
-        return [
-            Text(self._counts()),
-            Text(numbers),
-            networks_table(found[:ROWS], self._study, one_line_each=True),
-            *rest,
-        ]
+        return [Text(self._counts()), Text(numbers), table, *rest]

@@ -31,6 +31,7 @@ from optuna_nas.study.record import Record, objective_names, objective_units, re
 __all__ = ["plot_front", "plot_hypervolume", "plot_learning_curves", "plot_rungs"]
 
 TRIAL = "trial"
+NAMES = {"trained": "dominated"}
 SYMBOLS = {"trained": "circle", "pruned": "circle-open", "rejected": "x-thin-open"}
 
 
@@ -69,9 +70,9 @@ def plot_front(study: optuna.Study) -> go.Figure:
     """The Pareto front over all other trials, the first objective against the second.
 
     Error bars are the spread of the measurements. Trials that were pruned or rejected are shown
-    at their last values, where they have both. With one objective the axis below is the trial
-    number; a third objective and more are in the hover text. A cost whose values span more than a
-    factor of ten has a logarithmic axis.
+    at their last values, where they have both; a double click shows those far from the front.
+    With one objective the axis below is the trial number; a third objective and more are in the
+    hover text. A cost whose values span more than a factor of ten has a logarithmic axis.
     """
     return _plot_front(_get_front_info(study))
 
@@ -139,7 +140,7 @@ def _plot_front(info: _FrontInfo) -> go.Figure:
     for kind, group in info.others.items():
         if group.x:
             marker = {"color": COLOURS[kind], "symbol": SYMBOLS[kind], "size": 7}
-            drawn.add_trace(_scatter(group, kind, mode="markers", marker=marker))
+            drawn.add_trace(_scatter(group, NAMES.get(kind, kind), mode="markers", marker=marker))
     drawn.add_trace(
         _scatter(
             info.front,
@@ -174,11 +175,18 @@ def _error_bar(spread: Sequence[float]) -> dict[str, Any]:
 
 def _front_axis(info: _FrontInfo, name: str) -> dict[str, Any]:
     title = heading(name, info.units.get(name, ""))
-    if name not in info.minimised:
-        return axis(title)
     groups = (info.front, *info.others.values())
     which = 0 if name == info.x_name else 1
-    return cost_axis(title, [value for group in groups for value in group[which]])
+    if name in info.minimised:
+        return cost_axis(title, [value for group in groups for value in group[which]])
+    return axis(title, range=_focus(info.front.y)) if which else axis(title)
+
+
+def _focus(values: Sequence[float]) -> list[float] | None:
+    """The part of an axis around the front, since what was pruned early lies far below it."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span = high - low
+    return [low - 0.4 * span, high + 0.1 * span] if span > 0 else None
 
 
 def _plot_hypervolume(info: HypervolumeHistory) -> go.Figure:

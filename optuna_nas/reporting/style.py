@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +21,8 @@ COLOURS = {
     "front": ACCENT,
     "trained": "rgba(125, 133, 144, 0.65)",
     "unfinished": "rgba(125, 133, 144, 0.35)",
-    "pruned": "rgba(217, 144, 60, 0.5)",
-    "rejected": "rgba(205, 92, 92, 0.5)",
+    "pruned": "rgba(217, 144, 60, 0.75)",
+    "rejected": "rgba(205, 92, 92, 0.75)",
 }
 TEXT = "#7d8590"
 GRID = "rgba(125, 133, 144, 0.2)"
@@ -36,9 +37,10 @@ def figure(title: str, x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": TEXT},
-        "margin": {"l": 8, "r": 8, "t": 64, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": 88, "b": 8},
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
         "hoverlabel": {"align": "left", "font": {"family": "system-ui, sans-serif"}},
+        "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": GRID, "activecolor": ACCENT},
         "hovermode": "closest",
         "template": "none",
     }
@@ -60,9 +62,13 @@ def axis(title: str, **options: Any) -> dict[str, Any]:
 def cost_axis(title: str, values: Sequence[float], **options: Any) -> dict[str, Any]:
     """An axis that is logarithmic where the values span more than a factor of ten."""
     low, high = min(values, default=0.0), max(values, default=0.0)
-    kind = "log" if low > 0 and high / low > 10 else "linear"
-    ticks = {"dtick": "D1" if high / low < 100 else "D2"} if kind == "log" else {}
-    return axis(title, type=kind, **ticks, **options)
+    if not (low > 0 and high / low > 10):
+        return axis(title, **options)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) < 5 else (1,)
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    texts = [f"{tick:g}" for tick in ticks]
+    return axis(title, type="log", tickvals=ticks, ticktext=texts, **options)
 
 
 def hover(record: Record, values: dict[str, float], units: dict[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Which architecture comes next: stock Optuna samplers, ours among them.
 
-    finished trials in storage -> sampler -> parameters of the next trial
+finished trials in storage -> sampler -> parameters of the next trial
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ __all__ = ["NSGAII", "by_name"]
 _SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "nsga2": lambda seed: NSGAII(seed=seed),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "tpe": lambda seed: optuna.samplers.TPESampler(
-        multivariate=True, warn_independent_sampling=False, seed=seed
-    ),
+    "tpe": lambda seed: optuna.samplers.TPESampler(multivariate=True, seed=seed),
     "gp": lambda seed: optuna.samplers.GPSampler(warn_independent_sampling=False, seed=seed),
 }
 

@@ -133,9 +133,7 @@ def _order(members: Sequence[Member]) -> Sequence[int]:
     return order
 
 
-def _member(
-    trial: FrozenTrial, lineage: int, directions: Sequence[StudyDirection]
-) -> Member:
+def _member(trial: FrozenTrial, lineage: int, directions: Sequence[StudyDirection]) -> Member:
     level, values = _standing(trial, len(directions))
     signed = losses([values], directions)[0].tolist()
     return Member(

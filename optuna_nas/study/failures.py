@@ -16,7 +16,7 @@ class StopOnFailures:
     """Optuna callback that stops a study after too many equal failures in a row.
 
     Args:
-        limit: Failures of one kind (the class of the error) that are still borne, less one.
+        limit: Failures of one kind (the class of the error) in a row that are borne.
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,7 +33,7 @@ class StopOnFailures:
         if self.reasons and _kind(self.reasons[-1]) != _kind(reason):
             self.reasons.clear()
         self.reasons.append(reason)
-        if len(self.reasons) >= self.limit:
+        if len(self.reasons) > self.limit:
             study.stop()
 
     def raise_if_stopped(self) -> None:
@@ -42,7 +42,7 @@ class StopOnFailures:
         Raises:
             SearchStopped: The last trials failed for the same reason.
         """
-        if len(self.reasons) >= self.limit:
+        if len(self.reasons) > self.limit:
             raise SearchStopped(
                 f"stopped after {len(self.reasons)} failures of one kind in a row; "
                 f"the last: {self.reasons[-1]}"

@@ -61,7 +61,7 @@ class Search:
         trainer: Further arguments of the Lightning Trainer.
         seed: Seed of the sampler, of the weights and of the training.
         trials: Trials of a run that does not say otherwise.
-        max_failures: After so many failures of one kind in a row the search stops itself.
+        max_failures: After more failures of one kind in a row the search stops itself.
         smoke: Arguments that differ in a run of seconds.
 
     Raises:
@@ -94,6 +94,8 @@ class Search:
             raise DescriptionError(f"expected data as a LightningDataModule, got {self.data!r}")
         if not self.optimised:
             raise DescriptionError("expected at least one objective, got none")
+        if self.max_failures < 0:
+            raise DescriptionError(f"expected max_failures >= 0, got {self.max_failures}")
         names = [o.name for o in (*self.optimised, *self.capped)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -25,7 +25,9 @@ def test_the_space_is_conditional_and_its_values_finite() -> None:
     shared = set.intersection(*names)
     assert shared == {"depth", "stem", "lr", "layer0.operator", "layer1.operator"}
     assert len(set.union(*names)) == 3 + 8 * (1 + 2 + 3 + 3)
-    assert all(0.05 < error < 2 and 2 < cost < 7 for error, cost in (t.values for t in study.trials))
+    assert all(
+        0.05 < error < 2 and 2 < cost < 7 for error, cost in (t.values for t in study.trials)
+    )
 
 
 def test_ours_finds_more_than_optunas() -> None:

@@ -214,12 +214,16 @@ def test_members_are_different_and_no_more_than_asked(trials: list[FrozenTrial])
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 5])
-def test_the_front_of_distinct_points_is_kept_while_it_fits(objectives: int) -> None:
+def test_the_front_comes_first_and_stays(objectives: int) -> None:
     points = np.random.default_rng(0).random((60, objectives))
     front = set(np.flatnonzero(rank(points) == 0).tolist())
     trials = [finished(i, tuple(point)) for i, point in enumerate(points)]
-    kept = select(trials, size=max(len(front), 2), directions=(MINIMIZE,) * objectives)
-    assert front <= set(kept)
+    directions = (MINIMIZE,) * objectives
+    assert set(select(trials, 60, directions)[: len(front)]) == front
+    worst_first = [t for t in trials if t.number not in front] + [trials[i] for i in sorted(front)]
+    again = [finished(i, tuple(t.values)) for i, t in enumerate(worst_first)]
+    kept = select(again, max(len(front), 2), directions)
+    assert {tuple(again[i].values) for i in kept} >= {tuple(points[i]) for i in front}
 
 
 def test_a_study_made_anew_starts_afresh() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import lightning
@@ -246,12 +247,8 @@ def test_a_broken_space_is_named_and_ends_the_search(search, url, error, message
         broken.run(trials=9, storage=url)
     study = optuna.load_study(study_name="tiny", storage=url)
     assert [t.state for t in study.trials][-3:] == [TrialState.FAIL] * 3
-    with pytest.raises(AssertionError):
-        assert not pytest.approx(0) == 0
     ended = study.trials[-1].user_attrs["ended"]
     assert ended.startswith("SpaceError")
-    import re
-
     assert re.search(message, ended), ended
 
 
@@ -300,7 +297,7 @@ def test_a_module_that_does_not_fit_is_named(search, url, module, message) -> No
 def test_a_nan_metric_ends_the_trial_and_not_the_study(search, url) -> None:
     study = replace(search, module=logs_nan, trials=2).run(storage=url)
     assert {t.state for t in study.trials} <= {TrialState.PRUNED, TrialState.FAIL}
-    assert all("NaN" in t.user_attrs["ended"] or t.state.is_finished() for t in study.trials)
+    assert all("nan" in t.user_attrs["ended"].lower() for t in study.trials)
 
 
 def test_equal_failures_in_a_row_stop_the_search_and_others_do_not(search, url) -> None:
@@ -351,7 +348,7 @@ def test_the_search_never_loads_the_test_split(search, url) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"objectives": ["accuracy"]}, "did you mean 'accuracy'"),
+        ({"objectives": ["acuracy"]}, "did you mean 'accuracy'"),
         ({"objectives": []}, "at least one objective"),
         ({"objectives": [3]}, "expected an objective"),
         ({"objectives": ["accuracy", nas.objectives.Accuracy()]}, "accuracy twice"),

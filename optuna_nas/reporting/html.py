@@ -1,0 +1,188 @@
+"""A study as one self-contained HTML file: works offline, on a phone, in the dark and printed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optuna
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from optuna.study import StudyDirection
+from plotly.offline import get_plotlyjs
+
+from optuna_nas import __version__
+from optuna_nas.reporting import plots
+from optuna_nas.reporting.front import Totals, front, known_values, totals
+from optuna_nas.reporting.text import duration, heading, quantity, with_spread
+from optuna_nas.reporting.trust import measured, origins
+from optuna_nas.study.record import Record, objective_names, objective_units, records
+
+__all__ = ["write_report"]
+
+
+class _Objective(NamedTuple):
+    name: str
+    unit: str
+    heading: str
+    maximised: bool
+
+
+class _Cell(NamedTuple):
+    value: float | None
+    text: str
+
+
+class _Row(NamedTuple):
+    record: Record
+    on_front: bool
+    values: list[_Cell]
+    parameters: _Cell
+    nodes: list[str]
+
+
+class _Tile(NamedTuple):
+    label: str
+    text: str
+    note: str
+
+
+class _Share(NamedTuple):
+    kind: str
+    label: str
+    epochs: int
+    percent: float
+
+
+def write_report(study: optuna.Study, path: str | Path) -> None:
+    """Write the report of a study; an older file is replaced only when the new one is complete.
+
+    Args:
+        study: The study, finished, running or empty.
+        path: The file to write; folders on the way are created.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = _render(study)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".report-") as folder:
+        draft = Path(folder, target.name)
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, target)
+
+
+def _render(study: optuna.Study) -> str:
+    environment = Environment(
+        loader=PackageLoader("optuna_nas.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"quantity": quantity, "duration": duration}
+    return environment.get_template("report.html").render(_content(study))
+
+
+def _content(study: optuna.Study) -> dict[str, Any]:
+    objectives = _objectives(study)
+    everything = records(study)
+    found = front(study)
+    on_front = {record.number for record in found}
+    spent = totals(study)
+    return {
+        "name": study.study_name,
+        "version": __version__,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "plotly": Markup(get_plotlyjs()),
+        "objectives": objectives,
+        "tiles": _tiles(objectives, found, spent),
+        "front": [_row(record, objectives, True) for record in found],
+        "trials": [_row(r, objectives, r.number in on_front) for r in everything],
+        "outcomes": sorted({record.outcome for record in everything}),
+        "totals": spent,
+        "shares": _shares(spent),
+        "measured": measured(everything),
+        "origins": origins(study),
+        "figures": _figures(study) if everything else {},
+    }
+
+
+def _objectives(study: optuna.Study) -> list[_Objective]:
+    described = zip(objective_names(study), objective_units(study), study.directions, strict=True)
+    return [
+        _Objective(name, unit, heading(name, unit), direction == StudyDirection.MAXIMIZE)
+        for name, unit, direction in described
+    ]
+
+
+def _row(record: Record, objectives: Sequence[_Objective], on_front: bool) -> _Row:
+    known = known_values(record, [objective.name for objective in objectives])
+    size = record.parameters
+    return _Row(
+        record,
+        on_front,
+        [_cell(known.get(o.name), record.spread(o.name)) for o in objectives],
+        _cell(None if size is None else float(size), None),
+        record.network.split(" > "),
+    )
+
+
+def _cell(value: float | None, spread: float | None) -> _Cell:
+    return _Cell(value, "" if value is None else with_spread(value, spread))
+
+
+def _tiles(
+    objectives: Sequence[_Objective], found: Sequence[Record], spent: Totals
+) -> list[_Tile]:
+    """The findings in a handful of numbers."""
+    tiles = []
+    for objective in objectives[:3]:
+        if not found:
+            break
+        pick = max if objective.maximised else min
+        best = pick(found, key=lambda record: record.values[objective.name])
+        label = f"{'highest' if objective.maximised else 'lowest'} {objective.heading}"
+        tiles.append(_Tile(label, quantity(best.values[objective.name]), f"trial {best.number}"))
+    tried = sum(spent.counts.values())
+    tiles.append(_Tile("networks on the front", str(len(found)), f"of {tried} trials"))
+    full = spent.epochs + sum(spent.saved.values())
+    note = f"{spent.epochs / full:.0%} of training all in full" if full else ""
+    return [*tiles, _Tile("epochs spent", f"{spent.epochs:,}", note)]
+
+
+def _shares(spent: Totals) -> list[_Share]:
+    """Epochs spent and saved, as parts of what full trainings would have taken."""
+    parts: Mapping[str, tuple[str, int]] = {
+        "spent": ("spent", spent.epochs),
+        "pruned": ("saved by pruning", spent.saved["pruned"]),
+        "rejected": ("saved by rejecting", spent.saved["rejected"]),
+        "reused": ("saved by reuse", spent.saved["reused"]),
+    }
+    full = sum(epochs for _, epochs in parts.values())
+    return [
+        _Share(kind, label, epochs, 100 * epochs / full)
+        for kind, (label, epochs) in parts.items()
+        if epochs
+    ]
+
+
+def _figures(study: optuna.Study) -> dict[str, Markup]:
+    return {
+        "front": _embedded(plots.plot_front(study)),
+        "hypervolume": _embedded(plots.plot_hypervolume(study)),
+        "curves": _embedded(plots.plot_learning_curves(study)),
+        "rungs": _embedded(plots.plot_rungs(study)),
+    }
+
+
+def _embedded(drawn: go.Figure) -> Markup:
+    """A figure as JSON that no text inside it can end early, without the title."""
+    drawn.update_layout(title=None, margin={"t": 64})
+    text = drawn.to_json()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

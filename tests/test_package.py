@@ -1,0 +1,96 @@
+"""The package as a whole: imports are cheap and only point up the list of stages."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import optuna_nas as nas
+
+PACKAGE = Path(nas.__file__).parent
+STAGES = (
+    "exceptions",
+    "names",
+    "locks",
+    "architecture",
+    "pareto",
+    "blocks",
+    "spaces",
+    "model",
+    "datasets",
+    "objectives",
+    "pruners",
+    "samplers",
+    "study",
+    "reporting",
+    "bench",
+    "testing",
+    "cli",
+)
+# The package's own namespace shows every stage, and belongs to none.
+MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})
+
+
+def stage(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("code", ["import optuna_nas", "import optuna_nas.cli"])
+def test_importing_loads_neither_torch_nor_plotly(code: str) -> None:
+    check = f"{code}, sys; print({{'torch', 'plotly', 'lightning'}} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_all_is_what_is_there() -> None:
+    assert sorted(nas.__all__) == list(nas.__all__)
+    for name in nas.__all__:
+        assert getattr(nas, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        nas.nonsense  # noqa: B018
+
+
+def test_nas_report_is_the_function() -> None:
+    import optuna_nas.reporting
+
+    assert callable(nas.report)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_point_up_the_list_of_stages(path: Path) -> None:
+    own = STAGES.index(stage(path))
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.startswith("optuna_nas."):
+                other = name.split(".")[1]
+                if other in STAGES:
+                    assert STAGES.index(other) <= own, f"{stage(path)} imports {name}"
+
+
+def test_architectures_need_neither_torch_nor_optuna() -> None:
+    tree = ast.parse((PACKAGE / "architecture.py").read_text())
+    roots = {
+        alias.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert not roots & {"torch", "optuna"}
+
+
+def test_only_spaces_ask_a_trial() -> None:
+    for path in MODULES:
+        asked = {
+            node.func.attr
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        }
+        if stage(path) not in ("spaces", "bench"):
+            assert not {name for name in asked if name.startswith("suggest_")}, path

@@ -136,7 +136,13 @@ def _optimise(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     count = search.trials if trials is None else trials
     with LiveView(study, count, timeout, console) as view:
-        search.run(trials=count, storage=url, timeout=timeout, callbacks=[view.update])
+        search.run(
+            trials=count,
+            storage=url,
+            timeout=timeout,
+            callbacks=[view.update],
+            on_epoch=view.epoch,
+        )
 
 
 @main.command()

@@ -24,8 +24,10 @@ def choose(kind: str, name: str, known: Mapping[str, T]) -> T:
     Raises:
         DescriptionError: There is none of that name; the error lists the names there are.
     """
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(str(name).lower(), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise DescriptionError(f"expected a {kind} among {', '.join(sorted(known))}, got {name!r}{hint}")
+    raise DescriptionError(
+        f"expected a {kind} among {', '.join(sorted(known))}, got {name!r}{hint}"
+    )

@@ -17,6 +17,7 @@ search = nas.Search(
     objectives=[nas.objectives.Accuracy(), nas.objectives.Latency()],
     constraints=[nas.objectives.FLOPs(max=4e6)],
     fidelity=nas.Budget(epochs=(2, 18)),
+    threads=1,
     trials=120,
     smoke={"trials": 16, "fidelity": nas.Budget(epochs=(1, 2))},
 )

@@ -53,7 +53,6 @@ def test_all_is_what_is_there() -> None:
 
 
 def test_nas_report_is_the_function() -> None:
-    import optuna_nas.reporting
 
     assert callable(nas.report)
 

@@ -1,7 +1,8 @@
 """The conditional NSGA-II against Optuna's samplers, on a network-like conditional space.
 
-Two objectives, both to be minimised: the error of an imaginary network and the logarithm of what it
-costs. With L = depth, position p = i / 8 of layer i, and widths w, w' of a layer and the one before:
+Two objectives, both to be minimised: the error of an imaginary network, and the logarithm of its
+cost. With L = depth, place p = i / 8 of layer i, widths w, w' of a layer and of the one before,
+kernel k, expansion e, heads h and ratio r:
 
     error = 0.05 + 0.90 exp(-capacity / 2.5) + 0.05 (log10 lr + 2 + 0.15 L)^2
     capacity = sum over layers of gain x fit x flow
@@ -13,7 +14,8 @@ costs. With L = depth, position p = i / 8 of layer i, and widths w, w' of a laye
     conv k^2 w' w; separable e w' (w' + k^2 + w); attention w' w + (4 + 2 r) w^2 + 64 w
 
 So every operator has a place in the network and parameters of its own, and only `depth`, `stem`,
-`lr` and the first two operators belong to every trial.
+`lr` and the first two operators belong to every trial. The space was written before anything was
+measured on it and not changed since.
 """
 
 from __future__ import annotations
@@ -31,13 +33,16 @@ from rich.table import Table
 from optuna_nas.pareto import hypervolume, losses
 from optuna_nas.samplers import NSGAII, by_name
 
-__all__ = ["MARKS", "REFERENCE", "SAMPLERS", "objective", "run", "table"]
+__all__ = ["HISTORIES", "MARKS", "REFERENCE", "SAMPLERS", "objective", "run", "table"]
 
 REFERENCE = (1.0, 6.5)
 """Error, and log10 of multiplications per pixel, that count as worthless."""
 
 MARKS = (300, 350, 1000)
 """Numbers of trials at which the hypervolume is taken."""
+
+HISTORIES = (1000, 10000)
+"""Numbers of finished trials at which the time of a trial is taken."""
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "ours": lambda seed: NSGAII(seed=seed),
@@ -69,6 +74,7 @@ def objective(trial: optuna.Trial) -> tuple[float, float]:
 def run(
     seeds: int = 10,
     marks: Sequence[int] = MARKS,
+    histories: Sequence[int] = HISTORIES,
     samplers: Sequence[str] = tuple(SAMPLERS)[:-1],
 ) -> dict[str, Any]:
     """Run every sampler on the space, and compare.
@@ -76,22 +82,22 @@ def run(
     Args:
         seeds: Repeats of every sampler.
         marks: Numbers of trials at which the hypervolume is taken; the last ends the study.
+        histories: Numbers of finished trials with which the time of a trial is taken.
         samplers: Names out of `SAMPLERS`; TPE takes minutes and has to be asked for.
 
     Returns:
-        `seeds`, `reference`, and for each sampler under `samplers` its median `hypervolume` at each
-        mark, and `milliseconds`, the median over seeds of the time per trial around the last mark.
+        `seeds`, `reference`, and under `samplers` for each its `hypervolume` at each mark (median
+        over the seeds) and its `milliseconds`: the median time in memory, at each history, of a
+        trial with 40 suggestions (ask, suggest, tell).
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    times = {finished: _milliseconds(finished, samplers) for finished in histories}
     measured: dict[str, Any] = {}
     for name in samplers:
-        runs = [_single(SAMPLERS[name](seed), f"{name} {seed}", marks) for seed in range(seeds)]
+        volumes = [_hypervolumes(SAMPLERS[name](seed), marks) for seed in range(seeds)]
+        medians = map(statistics.median, zip(*volumes, strict=True))
         measured[name] = {
-            "hypervolume": {
-                str(mark): statistics.median(volumes[i] for volumes, _ in runs)
-                for i, mark in enumerate(marks)
-            },
-            "milliseconds": statistics.median(milliseconds for _, milliseconds in runs),
+            "hypervolume": {str(m): volume for m, volume in zip(marks, medians, strict=True)},
+            "milliseconds": {str(n): by_sampler[name] for n, by_sampler in times.items()},
         }
     return {"seeds": seeds, "reference": list(REFERENCE), "samplers": measured}
 
@@ -99,40 +105,59 @@ def run(
 def table(result: dict[str, Any]) -> Table:
     """Show the result of `run`; ratios are to the first sampler."""
     first, *_ = result["samplers"].values()
-    marks = list(first["hypervolume"])
-    shown = Table(title=f"Hypervolume, median of {result['seeds']} seeds (ratio to the first)")
+    shown = Table(title=f"Median of {result['seeds']} seeds (ratio to the first sampler)")
     shown.add_column("sampler")
-    for mark in marks:
-        shown.add_column(f"{mark} trials", justify="right")
-    shown.add_column("ms per trial", justify="right")
+    for mark in first["hypervolume"]:
+        shown.add_column(f"hypervolume\n{mark} trials", justify="right")
+    for finished in first["milliseconds"]:
+        shown.add_column(f"ms a trial\nafter {finished}", justify="right")
     for name, measured in result["samplers"].items():
-        cells = [
-            _against(measured["hypervolume"][mark], first["hypervolume"][mark], 3)
-            for mark in marks
+        cells = [_against(v, first["hypervolume"][k]) for k, v in measured["hypervolume"].items()]
+        cells += [
+            _against(v, first["milliseconds"][k]) for k, v in measured["milliseconds"].items()
         ]
-        cells.append(_against(measured["milliseconds"], first["milliseconds"], 2))
         shown.add_row(name, *cells)
     return shown
 
 
-def _against(value: float, base: float, digits: int) -> str:
-    return f"{value:.{digits}f} ({value / base:.2f})"
+def _against(value: float, base: float) -> str:
+    return f"{value:.2f} ({value / base:.2f})"
 
 
-def _single(sampler: BaseSampler, name: str, marks: Sequence[int]) -> tuple[list[float], float]:
-    study = optuna.create_study(
-        directions=["minimize", "minimize"], sampler=sampler, study_name=name
-    )
-    last = marks[-1]
-    started = 0.0
-    for number in range(last):
-        if number == last - last // 10:
-            started = time.perf_counter()
+def _hypervolumes(sampler: BaseSampler, marks: Sequence[int]) -> list[float]:
+    study = _study(sampler)
+    for _ in range(marks[-1]):
         trial = study.ask()
         study.tell(trial, objective(trial))
-    milliseconds = (time.perf_counter() - started) / (last // 10) * 1e3
     points = losses([t.values for t in study.get_trials(deepcopy=False)], study.directions)
-    return [hypervolume(points[:mark], REFERENCE) for mark in marks], milliseconds
+    return [hypervolume(points[:mark], REFERENCE) for mark in marks]
+
+
+def _milliseconds(finished: int, samplers: Sequence[str]) -> dict[str, float]:
+    study = _study(by_name("random", 0))
+    for _ in range(finished):
+        _timed(study)
+    times = {}
+    for name in samplers:
+        study.sampler = SAMPLERS[name](0)
+        _timed(study)  # the first trial reads the whole history
+        times[name] = statistics.median(_timed(study) for _ in range(20)) * 1e3
+    return times
+
+
+def _timed(study: optuna.Study) -> float:
+    start = time.perf_counter()
+    trial = study.ask()
+    numbers = [trial.suggest_int(f"number{i}", 1, 9) for i in range(20)]
+    words = [trial.suggest_categorical(f"word{i}", ["a", "b", "c"]) for i in range(20)]
+    study.tell(trial, (sum(numbers), words.count("a") - numbers[0]))
+    return time.perf_counter() - start
+
+
+def _study(sampler: BaseSampler) -> optuna.Study:
+    return optuna.create_study(
+        directions=["minimize", "minimize"], sampler=sampler, study_name="nsga2"
+    )
 
 
 def _conv(

@@ -10,13 +10,12 @@ import pkgutil
 from optuna_nas.datasets.arrays import ArrayDataModule
 from optuna_nas.datasets.digits import Digits
 from optuna_nas.datasets.facts import fingerprint, input_shape, outputs
-from optuna_nas.datasets.registry import DATASETS, find, register
+from optuna_nas.datasets.registry import DATASETS, register
 
 __all__ = [
     "DATASETS",
     "ArrayDataModule",
     "Digits",
-    "find",
     "fingerprint",
     "input_shape",
     "outputs",

@@ -41,7 +41,7 @@ class ArrayDataModule(LightningDataModule):
             where there are classes and neither groups nor times.
         standardise: Scale each channel (or feature) to mean 0 and deviation 1 over the
             training split.
-        batch_size: Samples in a batch.
+        batch_size: Samples in a training batch.
         **options: Options of the DataLoaders, such as `num_workers` or `pin_memory`.
 
     Raises:
@@ -114,8 +114,8 @@ class ArrayDataModule(LightningDataModule):
         return loader(self._data("train"), self.batch_size, self.seed, **self._options)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Batches in the order of the data."""
-        return loader(self._data("validation"), self.batch_size, None, **self._options)
+        """Batches in the order of the data, larger than in training."""
+        return loader(self._data("validation"), self._evaluated, None, **self._options)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Batches of the test split.
@@ -123,7 +123,12 @@ class ArrayDataModule(LightningDataModule):
         Raises:
             DataError: The test is sealed: `setup("test")` has not been called.
         """
-        return loader(self._data("test"), self.batch_size, None, **self._options)
+        return loader(self._data("test"), self._evaluated, None, **self._options)
+
+    @property
+    def _evaluated(self) -> int:
+        """Samples in a batch that needs no gradients, and so less memory."""
+        return 4 * self.batch_size
 
     def _split(
         self,
@@ -209,6 +214,8 @@ def _column(name: str, values: ArrayLike, size: int) -> Array:
     array = np.asarray(values)
     if array.shape != (size,):
         raise DataError(f"expected {name} of shape ({size},), got {array.shape}")
+    if array.dtype.kind in "fmM" and np.isnan(array).any():
+        raise DataError(f"expected {name} without NaN; drop those samples")
     return array
 
 

@@ -7,6 +7,7 @@ import inspect
 import json
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -26,8 +27,7 @@ def input_shape(datamodule: LightningDataModule) -> tuple[int, ...]:
     declared = getattr(datamodule, "input_shape", None)
     if declared is not None:
         return tuple(declared)
-    datamodule.prepare_data()
-    datamodule.setup("fit")
+    _prepare(datamodule)
     batch = next(iter(datamodule.train_dataloader()))
     x = batch[0] if isinstance(batch, (tuple, list)) else batch
     if not isinstance(x, Tensor) or x.ndim < 2:
@@ -48,9 +48,9 @@ def fingerprint(datamodule: LightningDataModule) -> str:
     """Identity of the data and its splits, as 64 hexadecimal digits.
 
     The attribute `fingerprint` where there is one; otherwise a hash of the class's name and
-    source text and of the saved hyperparameters and public attributes that are JSON, paths,
-    arrays or tensors. Files that the class reads are not looked into: give it a `fingerprint`
-    where they may change.
+    source text, and of those saved hyperparameters and public attributes that are JSON, paths,
+    arrays or tensors after `setup("fit")`. Files that the class reads are not looked into: give
+    it a `fingerprint` where they may change.
 
     Raises:
         DataError: A class without source text, such as one defined at a prompt.
@@ -66,10 +66,22 @@ def fingerprint(datamodule: LightningDataModule) -> str:
             f"the source of {kind.__qualname__} cannot be read; give it a `fingerprint`, a string "
             "that changes when its data or splits do"
         ) from error
+    _prepare(datamodule)
     public = {k: v for k, v in vars(datamodule).items() if not k.startswith("_")}
     known = {k: _plain(v) for k, v in {**public, **datamodule.hparams}.items()}
     parts = [kind.__module__, kind.__qualname__, source, known]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+_PREPARED: WeakSet[LightningDataModule] = WeakSet()
+
+
+def _prepare(datamodule: LightningDataModule) -> None:
+    """Set data up for training, once: what is read of it must not depend on who asked first."""
+    if datamodule not in _PREPARED:
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        _PREPARED.add(datamodule)
 
 
 def _plain(value: Any) -> Any:

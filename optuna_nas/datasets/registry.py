@@ -1,4 +1,4 @@
-"""Finds a ready-made dataset by its name."""
+"""The registry of ready-made datasets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 
 from optuna_nas.exceptions import DataError
 
-__all__ = ["DATASETS", "find", "register"]
+__all__ = ["DATASETS", "register"]
 
 DATASETS: dict[str, type[LightningDataModule]] = {}
 """Name -> class of a ready-made dataset."""
@@ -35,14 +35,3 @@ def register(name: str) -> Callable[[_D], _D]:
         return dataset
 
     return add
-
-
-def find(name: str) -> type[LightningDataModule]:
-    """Return the class of datasets registered under a name.
-
-    Raises:
-        DataError: No dataset has this name.
-    """
-    if name not in DATASETS:
-        raise DataError(f"expected a dataset among {sorted(DATASETS)}, got {name!r}")
-    return DATASETS[name]

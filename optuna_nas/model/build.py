@@ -81,14 +81,15 @@ def _check_module(module: nn.Module, input_shape: Shape, outputs: int) -> None:
     where = f"module {type(module).__name__}"
     first = next(module.parameters(), None)
     x = torch.zeros(_BATCH, *input_shape, device=None if first is None else first.device)
-    training = module.training
+    modes = {part: part.training for part in module.modules()}
     try:
         with torch.no_grad():
             result = module.eval()(x)
     except Exception as error:
         raise SpaceError(f"{where} fails on an input of {tuple(x.shape)}: {error}") from error
     finally:
-        module.train(training)
+        for part, training in modes.items():
+            part.training = training
     if not isinstance(result, Tensor) or not result.ndim:
         raise SpaceError(f"expected {where} to return a tensor (B, {outputs}), got {result!r}")
     _check_outputs(tuple(result.shape[1:]), outputs, where)

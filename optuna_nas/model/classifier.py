@@ -73,7 +73,7 @@ class Classifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
         loss = cross_entropy(self.network(x), y, label_smoothing=self.label_smoothing)
-        self._training_loss = self._training_loss + loss.detach()
+        self._training_loss.add_(loss.detach())
         return loss
 
     def on_train_epoch_start(self) -> None:

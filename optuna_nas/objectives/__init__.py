@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from optuna_nas.objectives.candidate import Candidate
 from optuna_nas.objectives.flops import FLOPs
 from optuna_nas.objectives.latency import Latency
@@ -9,7 +11,7 @@ from optuna_nas.objectives.metric import Accuracy, Metric
 from optuna_nas.objectives.objective import STAGES, Measurement, Objective
 from optuna_nas.objectives.parameters import Parameters
 
-NAMES: dict[str, type[Objective]] = {
+NAMES: dict[str, Callable[[], Objective]] = {
     "accuracy": Accuracy,
     "flops": FLOPs,
     "latency": Latency,

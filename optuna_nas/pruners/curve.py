@@ -18,7 +18,7 @@ from optuna.trial import BaseTrial, FrozenTrial, Trial
 
 from optuna_nas.exceptions import DescriptionError, ReportError
 
-__all__ = ["curve", "from_json", "in_order", "report", "should_prune", "to_json"]
+__all__ = ["bare", "curve", "from_json", "in_order", "report", "should_prune", "to_json"]
 
 PREFIX = "nas:step:"
 
@@ -93,7 +93,7 @@ def in_order(values: Mapping[str, float], study: optuna.Study) -> tuple[float, .
                 f"got {list(values)}; name the objectives by study.set_metric_names"
             )
         return tuple(_number(key, value) for key, value in values.items())
-    keys = [name if name in values else name.split(" (")[0] for name in names]
+    keys = [name if name in values else bare(name) for name in names]
     if set(keys) != set(values):
         raise ReportError(
             f"expected one value for each of {names}, got {list(values)}; "
@@ -110,6 +110,11 @@ def to_json(vector: Sequence[float]) -> list[Any]:
 def from_json(stored: Sequence[Any]) -> tuple[float, ...]:
     """The vector that `to_json` stored."""
     return tuple(math.nan if value is None else float(value) for value in stored)
+
+
+def bare(name: str) -> str:
+    """A metric name without its unit: "latency (ms)" -> "latency"."""
+    return name.split(" (")[0]
 
 
 def _number(key: str, value: object) -> float:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import optuna
@@ -21,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import losses
-from optuna_nas.pruners.curve import curve, from_json, to_json
+from optuna_nas.pruners.curve import curve, to_json
 from optuna_nas.pruners.ranking import first_among_best
 
 __all__ = [
@@ -86,7 +87,8 @@ class Lineages:
     def at_rung(self, rung: int) -> dict[int, Any]:
         """First trial -> stored value, of every lineage that completed a rung."""
         key = completed_rung(rung)
-        return {self.root(t): t.system_attrs[key] for t in self.trials if key in t.system_attrs}
+        root = self.root if self._continues else attrgetter("number")
+        return {root(t): attrs[key] for t in self.trials if key in (attrs := t.system_attrs)}
 
 
 def climb(
@@ -113,10 +115,11 @@ def climb(
     while step >= ladder.step(rung):
         if any(math.isnan(value) for value in values):
             return True
-        _complete(study, trial, rung, values)
+        mine = values[0] if len(values) == 1 else to_json(values)
+        study._storage.set_trial_system_attr(trial._trial_id, completed_rung(rung), mine)
         rivals = lineages.at_rung(rung)
         rivals.pop(lineages.root(trial), None)
-        points = [values, *(_read(v) for root, v in rivals.items() if competes(root))]
+        points = [mine, *(value for root, value in rivals.items() if competes(root))]
         quota = max(len(points) // ladder.reduction_factor, 1)
         if len(points) <= ladder.bootstrap_count:
             return True
@@ -178,12 +181,3 @@ def _next_rung(attrs: Mapping[str, Any]) -> int:
     while completed_rung(rung) in attrs:
         rung += 1
     return rung
-
-
-def _complete(study: optuna.Study, trial: FrozenTrial, rung: int, values: Sequence[float]) -> None:
-    stored = values[0] if len(values) == 1 else to_json(values)
-    study._storage.set_trial_system_attr(trial._trial_id, completed_rung(rung), stored)
-
-
-def _read(stored: Any) -> tuple[float, ...]:
-    return from_json(stored) if isinstance(stored, list) else (stored,)

@@ -16,6 +16,7 @@ from optuna_nas.reporting.front import (
     front,
     front_json,
     hypervolume_history,
+    status,
     totals,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "plot_learning_curves",
     "plot_rungs",
     "serve",
+    "status",
     "totals",
     "write_report",
 ]

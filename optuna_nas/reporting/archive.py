@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.study import StudyDirection
 
 from optuna_nas import pareto
@@ -42,7 +43,7 @@ class Archive:
         above = (self._points >= point).all(axis=1)
         if (below & ~above).any():
             return False
-        kept = ~(above & ~below)
+        kept: NDArray[np.bool_] = np.logical_not(above & ~below)
         self._members = [m for m, keep in zip(self._members, kept, strict=True) if keep] + [record]
         self._points = np.vstack([self._points[kept], point])
         return True

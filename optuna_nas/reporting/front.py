@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from optuna_nas.reporting.archive import Archive, reference_point
-from optuna_nas.study.record import Record, objective_names, objective_units, records
+from optuna_nas.study.record import OUTCOMES, Record, objective_names, objective_units, records
 
 __all__ = [
     "HypervolumeHistory",
@@ -28,6 +28,7 @@ __all__ = [
     "lineage_curve",
     "reached",
     "reference_values",
+    "status",
     "totals",
 ]
 
@@ -62,7 +63,7 @@ class Totals:
             for each such trial, less what it trained.
     """
 
-    counts: Mapping[str, int]
+    counts: Counter[str]
     continued: int
     epochs: int
     seconds: float
@@ -144,6 +145,20 @@ def totals(study: optuna.Study) -> Totals:
     )
 
 
+def status(study: optuna.Study) -> dict[str, int | float]:
+    """How far a study is, in JSON values: trials by outcome, front, hypervolume, cost."""
+    spent, history = totals(study), hypervolume_history(study)
+    return {
+        "trials": len(history.numbers),
+        **{outcome: spent.counts[outcome] for outcome in OUTCOMES},
+        "front": len(front(study)),
+        "hypervolume": float(history.hypervolume[-1]) if len(history.hypervolume) else 0.0,
+        "epochs": spent.epochs,
+        "epochs_saved": sum(spent.saved.values()),
+        "seconds": round(spent.seconds, 1),
+    }
+
+
 def feasible(trial: FrozenTrial) -> bool:
     """Whether a trial keeps every constraint."""
     return all(value <= 0 for value in trial.constraints.values())
@@ -162,7 +177,7 @@ def known_values(record: Record, names: Sequence[str]) -> dict[str, float]:
     measured = {n: record.measurements[n]["value"] for n in names if n in record.measurements}
     last = record.curve[max(record.curve)] if record.curve else {}
     known = record.values or {**measured, **last}
-    return {name: value for name, value in known.items() if math.isfinite(value)}
+    return {name: known[name] for name in names if math.isfinite(known.get(name, math.nan))}
 
 
 def lineage_curve(record: Record, everything: Sequence[Record]) -> dict[int, Mapping[str, float]]:

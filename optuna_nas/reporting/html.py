@@ -150,7 +150,7 @@ def _tiles(
     tried = sum(spent.counts.values())
     tiles.append(_Tile("networks on the front", str(len(found)), f"of {tried} trials"))
     full = spent.epochs + sum(spent.saved.values())
-    note = f"{spent.epochs / full:.0%} of training all in full" if full else ""
+    note = f"{100 * spent.epochs / full:.0f} % of training all in full" if full else ""
     return [*tiles, _Tile("epochs spent", f"{spent.epochs:,}", note)]
 
 

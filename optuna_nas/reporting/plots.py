@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from optuna.study import StudyDirection
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.reporting import style
 from optuna_nas.reporting.front import (
     HypervolumeHistory,
     front,
@@ -24,13 +26,13 @@ from optuna_nas.reporting.front import (
     known_values,
     lineage_curve,
 )
-from optuna_nas.reporting.style import ACCENT, COLOURS, FILL, axis, cost_axis, figure, hover
 from optuna_nas.reporting.text import heading, quantity
 from optuna_nas.study.record import Record, objective_names, objective_units, records
 
 __all__ = ["plot_front", "plot_hypervolume", "plot_learning_curves", "plot_rungs"]
 
 TRIAL = "trial"
+CURVE_POINTS = 50
 NAMES = {"trained": "dominated"}
 SYMBOLS = {"trained": "circle", "pruned": "circle-open", "rejected": "x-thin-open"}
 
@@ -130,24 +132,26 @@ def _group(shown: Sequence[Record], x_name: str, y_name: str, units: dict[str, s
         if x_name in point and y_name in point:
             group.x.append(point[x_name])
             group.y.append(point[y_name])
-            group.text.append(hover(record, known, units))
+            group.text.append(style.hover(record, known, units))
             group.numbers.append(record.number)
     return group
 
 
 def _plot_front(info: _FrontInfo) -> go.Figure:
-    drawn = figure("Pareto front", _front_axis(info, info.x_name), _front_axis(info, info.y_name))
+    drawn = style.figure(
+        "Pareto front", _front_axis(info, info.x_name), _front_axis(info, info.y_name)
+    )
     for kind, group in info.others.items():
         if group.x:
-            marker = {"color": COLOURS[kind], "symbol": SYMBOLS[kind], "size": 7}
+            marker = {"color": style.COLOURS[kind], "symbol": SYMBOLS[kind], "size": 7}
             drawn.add_trace(_scatter(group, NAMES.get(kind, kind), mode="markers", marker=marker))
     drawn.add_trace(
         _scatter(
             info.front,
             "front",
             mode="lines+markers" if info.two_objectives else "markers",
-            line={"color": ACCENT, "width": 1.5, "shape": "hv"},
-            marker={"color": ACCENT, "size": 10, "line": {"color": "white", "width": 1.5}},
+            line={"color": style.ACCENT, "width": 1.5, "shape": "hv"},
+            marker={"color": style.ACCENT, "size": 10, "line": {"color": "white", "width": 1.5}},
             error_x=_error_bar(info.x_spread),
             error_y=_error_bar(info.y_spread),
         )
@@ -157,10 +161,10 @@ def _plot_front(info: _FrontInfo) -> go.Figure:
 
 def _scatter(group: _Group, name: str, **options: Any) -> go.Scatter:
     return go.Scatter(
-        x=group.x,
-        y=group.y,
+        x=np.array(group.x),
+        y=np.array(group.y),
         text=group.text,
-        customdata=group.numbers,
+        customdata=np.array(group.numbers),
         name=name,
         hovertemplate="%{text}<extra></extra>",
         **options,
@@ -175,33 +179,27 @@ def _error_bar(spread: Sequence[float]) -> dict[str, Any]:
 
 def _front_axis(info: _FrontInfo, name: str) -> dict[str, Any]:
     title = heading(name, info.units.get(name, ""))
-    groups = (info.front, *info.others.values())
-    which = 0 if name == info.x_name else 1
+    horizontal = name == info.x_name
     if name in info.minimised:
-        return cost_axis(title, [value for group in groups for value in group[which]])
-    return axis(title, range=_focus(info.front.y)) if which else axis(title)
-
-
-def _focus(values: Sequence[float]) -> list[float] | None:
-    """The part of an axis around the front, since what was pruned early lies far below it."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    span = high - low
-    return [low - 0.4 * span, high + 0.1 * span] if span > 0 else None
+        groups = (info.front, *info.others.values())
+        columns = [group.x if horizontal else group.y for group in groups]
+        return style.cost_axis(title, [value for column in columns for value in column])
+    return style.axis(title) if horizontal else style.axis(title, range=style.around(info.front.y))
 
 
 def _plot_hypervolume(info: HypervolumeHistory) -> go.Figure:
     worst = ", ".join(f"{name} {quantity(value)}" for name, value in info.reference.items())
-    y_axis = axis("hypervolume", rangemode="tozero")
-    drawn = figure("Hypervolume", axis("epochs spent", rangemode="tozero"), y_axis)
+    y_axis = style.axis("hypervolume", rangemode="tozero")
+    drawn = style.figure("Hypervolume", style.axis("epochs spent", rangemode="tozero"), y_axis)
     drawn.add_trace(
         go.Scatter(
             x=np.concatenate([[0], info.epochs]),
             y=np.concatenate([[0.0], info.hypervolume]),
             customdata=np.concatenate([[-1], info.numbers]),
             mode="lines",
-            line={"color": ACCENT, "width": 2, "shape": "hv"},
+            line={"color": style.ACCENT, "width": 2, "shape": "hv"},
             fill="tozeroy",
-            fillcolor=FILL,
+            fillcolor=style.FILL,
             hovertemplate="after trial %{customdata}<br>%{x} epochs<br>%{y:.4g}<extra></extra>",
             name=f"reference point: {worst}",
         )
@@ -228,8 +226,8 @@ def _get_curves_info(study: optuna.Study, objective: str | None) -> _CurvesInfo:
 
 
 def _plot_learning_curves(info: _CurvesInfo) -> go.Figure:
-    y_axis = axis(heading(info.objective, info.unit))
-    drawn = figure("Learning curves", axis("epoch"), y_axis)
+    y_axis = style.axis(heading(info.objective, info.unit))
+    drawn = style.figure("Learning curves", style.axis("epoch"), y_axis)
     for kind, curves in info.curves.items():
         if curves:
             drawn.add_trace(_curves_trace(kind, curves))
@@ -241,18 +239,28 @@ def _curves_trace(kind: str, curves: dict[int, dict[int, float]]) -> go.Scatter:
     points = [
         point
         for number, curve in curves.items()
-        for point in (*((s, v, number) for s, v in curve.items()), (np.nan, np.nan, number))
+        for point in (*((s, v, number) for s, v in _thinned(curve)), (max(curve), np.nan, number))
     ]
     steps, values, numbers = np.array(points).T
     return go.Scatter(
-        x=steps.astype(np.float32),
+        x=_compact(steps),
         y=values.astype(np.float32),
-        customdata=numbers.astype(np.int32),
+        customdata=_compact(numbers),
         mode="lines+markers" if max(map(len, curves.values())) < 2 else "lines",
-        line={"color": COLOURS[kind], "width": 2 if kind == "front" else 1},
+        line={"color": style.COLOURS[kind], "width": 2 if kind == "front" else 1},
         hovertemplate="trial %{customdata}<br>epoch %{x}: %{y:.4g}<extra></extra>",
         name=kind,
     )
+
+
+def _thinned(curve: dict[int, float]) -> list[tuple[int, float]]:
+    """At most about fifty points of a curve, the last one among them."""
+    points = list(curve.items())
+    return points[:: -max(1, len(points) // CURVE_POINTS)][::-1]
+
+
+def _compact(numbers: NDArray[np.float64]) -> NDArray[Any]:
+    return numbers.astype(np.min_scalar_type(int(numbers.max())))
 
 
 def _get_rungs_info(study: optuna.Study) -> _RungsInfo:
@@ -272,15 +280,12 @@ def _get_rungs_info(study: optuna.Study) -> _RungsInfo:
 
 def _plot_rungs(info: _RungsInfo) -> go.Figure:
     x = [f"epoch {step}" for step in info.steps]
-    drawn = figure("Rung survival", axis("", type="category"), axis("trials"))
-    for name, counts, colour in (
-        ("went on", info.went_on, ACCENT),
-        ("pruned", info.pruned, COLOURS["pruned"]),
+    drawn = style.figure("Rung survival", style.axis("", type="category"), style.axis("trials"))
+    for name, counts, colour, ink in (
+        ("went on", info.went_on, style.ACCENT, "#ffffff"),
+        ("pruned", info.pruned, "#d9903c", "#111111"),
     ):
-        drawn.add_trace(
-            go.Bar(
-                x=x, y=counts, name=name, text=counts, marker_color=colour, hoverinfo="x+y+name"
-            )
-        )
+        bar = go.Bar(x=x, y=counts, name=name, text=counts, hoverinfo="x+y+name")
+        drawn.add_trace(bar.update(marker_color=colour, textfont_color=ink, textangle=0))
     drawn.update_layout(barmode="stack", bargap=0.35)
     return drawn

@@ -13,7 +13,17 @@ import plotly.graph_objects as go
 from optuna_nas.reporting.text import one_line, with_spread
 from optuna_nas.study.record import Record
 
-__all__ = ["ACCENT", "COLOURS", "FILL", "axis", "cost_axis", "escaped", "figure", "hover"]
+__all__ = [
+    "ACCENT",
+    "COLOURS",
+    "FILL",
+    "around",
+    "axis",
+    "cost_axis",
+    "escaped",
+    "figure",
+    "hover",
+]
 
 ACCENT = "#3b82f6"
 FILL = "rgba(59, 130, 246, 0.12)"
@@ -69,6 +79,13 @@ def cost_axis(title: str, values: Sequence[float], **options: Any) -> dict[str, 
     ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
     texts = [f"{tick:g}" for tick in ticks]
     return axis(title, type="log", tickvals=ticks, ticktext=texts, **options)
+
+
+def around(values: Sequence[float]) -> list[float] | None:
+    """The part of an axis around the front, since what was pruned early lies far below it."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span = high - low
+    return [low - 0.4 * span, high + 0.1 * span] if span > 0 else None
 
 
 def hover(record: Record, values: dict[str, float], units: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from optuna_nas import pareto
 from optuna_nas.reporting.archive import FIRST, Archive, reference_point
 from optuna_nas.reporting.front import feasible
-from optuna_nas.study.record import Record, _record, objective_names, records
+from optuna_nas.study.record import Record, objective_names, read, records
 
 __all__ = ["Tally"]
 
@@ -34,7 +34,7 @@ class Tally:
 
     def add(self, trial: FrozenTrial) -> Record:
         """Count a trial that has just finished."""
-        record = _record(trial, self.names, False)
+        record = read(trial, self.names, False)
         if record.number in self._known:
             return record
         # Other workers finish trials too: read them whenever the study has grown by a tenth.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ class NSGAII(BaseSampler):
         self._population_size = population_size
         self._crossover_prob = crossover_prob
         self._mutation_prob = mutation_prob
-        self._seed = np.random.SeedSequence(seed).entropy
+        self._seed = secrets.randbits(128) if seed is None else seed
         self._start()
 
     def infer_relative_search_space(

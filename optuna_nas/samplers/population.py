@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,12 +60,14 @@ class Population:
     def __init__(self, size: int, directions: Sequence[StudyDirection]) -> None:
         self._size = size
         self._directions = directions
-        self._forget()
+        self._trail: list[_Step] = []
+        self._unfinished: list[int] = []
+        self._seen = 0
 
     @property
     def members(self) -> Sequence[Member]:
         """The members, best first."""
-        return self._members
+        return self._trail[-1].members if self._trail else ()
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
         """Take in what finished since the last call.
@@ -73,42 +76,36 @@ class Population:
             trials: All trials of the study, by number.
         """
         if len(trials) < self._seen:  # the study was deleted and made anew
-            self._forget()
+            self._trail, self._unfinished, self._seen = [], [], 0
         fresh = [trials[number] for number in self._unfinished] + list(trials[self._seen :])
         finished = sorted((t for t in fresh if t.state.is_finished()), key=_finish)
-        if finished and self._last is not None and _finish(finished[0]) < self._last:
-            self._forget()
-            fresh = list(trials)
-            finished = sorted((t for t in fresh if t.state.is_finished()), key=_finish)
         self._unfinished = [t.number for t in fresh if not t.state.is_finished()]
         self._seen = len(trials)
-        for trial in finished:
-            self._last = _finish(trial)
-            self._insert(trial)
+        if finished:
+            for trial in sorted(finished + self._rewind(finished[0]), key=_finish):
+                self._trail.append(_Step(trial, self._after(trial, trials)))
 
-    def _forget(self) -> None:
-        self._members: list[Member] = []
-        self._lineages: dict[int, int] = {}
-        self._unfinished: list[int] = []
-        self._seen = 0
-        self._last: tuple[datetime, int] | None = None
+    def _rewind(self, trial: FrozenTrial) -> list[FrozenTrial]:
+        """Undo what entered before a trial that finished earlier and was seen later."""
+        since = bisect_left(self._trail, _finish(trial), key=lambda step: _finish(step.trial))
+        undone = [step.trial for step in self._trail[since:]]
+        del self._trail[since:]
+        return undone
 
-    def _insert(self, trial: FrozenTrial) -> None:
-        lineage = self._lineage(trial)
+    def _after(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> Sequence[Member]:
         if not trial.params or trial.state == TrialState.FAIL or "reused_from" in trial.user_attrs:
-            return
-        others = [m for m in self._members if m.lineage != lineage]
-        member = _member(trial, lineage, self._directions)
+            return self.members
+        member = _member(trial, _lineage(trial, trials), self._directions)
+        others = [m for m in self.members if m.lineage != member.lineage]
         if all(m.genes != member.genes for m in others):
             others.append(member)
-        self._members = by_worth(others)[: self._size]
+        return by_worth(others)[: self._size]
 
-    def _lineage(self, trial: FrozenTrial) -> int:
-        before = trial.user_attrs.get("continues")
-        if before is None:
-            return trial.number
-        self._lineages[trial.number] = self._lineages.get(before, before)
-        return self._lineages[trial.number]
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    trial: FrozenTrial
+    members: Sequence[Member]
 
 
 def by_worth(members: Sequence[Member]) -> list[Member]:
@@ -150,11 +147,20 @@ def _standing(trial: FrozenTrial, objectives: int) -> tuple[tuple[int, float], S
     if trial.state == TrialState.COMPLETE:
         level, values = (0, 0.0), trial.values
     else:
-        learned = curve(trial, objectives)
-        step = max(learned, default=-math.inf)
-        level, values = (1, -step), learned.get(step, [math.nan] * objectives)
+        step, values = max(
+            curve(trial, objectives).items(), default=(-math.inf, (math.nan,) * objectives)
+        )
+        level = (1, -step)
     violation = sum(value for value in trial.constraints.values() if value > 0)
     return ((2, violation) if violation > 0 else level), values
+
+
+def _lineage(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
+    number = trial.number
+    before = trial.user_attrs.get("continues")
+    while before is not None and 0 <= before < number:
+        number, before = before, trials[before].user_attrs.get("continues")
+    return number
 
 
 def _genes(trial: FrozenTrial) -> int:

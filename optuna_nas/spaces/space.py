@@ -1,4 +1,4 @@
-"""What every space is, and the registry that finds a space by its name."""
+"""What every space is, and the registry of ready-made ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
     from torch import nn
 
-__all__ = ["SPACES", "Space", "find", "register"]
+__all__ = ["SPACES", "Space", "register"]
 
 
 class Space(Protocol):
@@ -49,14 +49,3 @@ def register(name: str) -> Callable[[_S], _S]:
         return space
 
     return add
-
-
-def find(name: str) -> type[Any]:
-    """Return the class of spaces registered under a name.
-
-    Raises:
-        SpaceError: No space has this name.
-    """
-    if name not in SPACES:
-        raise SpaceError(f"expected a space among {sorted(SPACES)}, got {name!r}")
-    return SPACES[name]

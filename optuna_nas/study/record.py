@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.pruners.curve import curve
 
-__all__ = ["OUTCOMES", "Record", "objective_names", "objective_units", "records"]
+__all__ = ["OUTCOMES", "Record", "objective_names", "objective_units", "read", "records"]
 
 OUTCOMES = (
     "trained",  # to the end of its budget
@@ -110,10 +110,11 @@ def records(study: optuna.Study) -> list[Record]:
     trials = study.get_trials(deepcopy=False)
     names = objective_names(study)
     superseded = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
-    return [_record(trial, names, trial.number in superseded) for trial in trials]
+    return [read(trial, names, trial.number in superseded) for trial in trials]
 
 
-def _record(trial: FrozenTrial, names: Sequence[str], superseded: bool) -> Record:
+def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> Record:
+    """One trial of a study whose objectives have these names."""
     attrs = trial.user_attrs
     values = trial.values if trial.state == TrialState.COMPLETE else []
     spent = attrs.get("spent", {})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import optuna
@@ -27,9 +28,10 @@ from optuna_nas.objectives import STAGES, Metric, Objective, Parameters
 from optuna_nas.pruners import ParetoHyperband
 from optuna_nas.study import lease
 from optuna_nas.study.budget import Budget
-from optuna_nas.study.description import describe, digest
+from optuna_nas.study.description import describe
 from optuna_nas.study.failures import StopOnFailures
 from optuna_nas.study.storage import connect, hold_to
+from optuna_nas.study.training import OnEpoch
 from optuna_nas.study.trial import TrialRun
 
 __all__ = ["Search"]
@@ -59,6 +61,8 @@ class Search:
         sampler: `nsga2`, `tpe`, `gp`, `random`, or any Optuna sampler.
         pruner: `hyperband`, `none`, or any Optuna pruner that allows several objectives.
         trainer: Further arguments of the Lightning Trainer.
+        threads: Threads that PyTorch may use for training; its own choice by default. Small
+            networks train faster with 1, and never fight other workers for the cores.
         seed: Seed of the sampler, of the weights and of the training.
         trials: Trials of a run that does not say otherwise.
         max_failures: After more failures of one kind in a row the search stops itself.
@@ -78,6 +82,7 @@ class Search:
     sampler: str | BaseSampler = "nsga2"
     pruner: str | BasePruner = "hyperband"
     trainer: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
     seed: int = 0
     trials: int = 100
     max_failures: int = 5
@@ -96,6 +101,8 @@ class Search:
             raise DescriptionError("expected at least one objective, got none")
         if self.max_failures < 0:
             raise DescriptionError(f"expected max_failures >= 0, got {self.max_failures}")
+        if self.threads is not None and self.threads < 1:
+            raise DescriptionError(f"expected threads >= 1, got {self.threads}")
         names = [o.name for o in (*self.optimised, *self.capped)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -200,10 +207,15 @@ class Search:
         study.sampler = self._make_sampler(len(study.get_trials(deepcopy=False)))
         return study
 
-    def objective(self, trial: optuna.Trial) -> list[float]:
-        """Run one trial: a plain Optuna objective, for those who hold the loop themselves."""
+    def objective(self, trial: optuna.Trial, on_epoch: OnEpoch | None = None) -> list[float]:
+        """Run one trial: a plain Optuna objective, for those who hold the loop themselves.
+
+        Args:
+            trial: A running trial of the study that `study` returned.
+            on_epoch: As in `run`.
+        """
         self._prepare(trial.study)
-        return TrialRun(self, trial, trial.study.user_attrs["calibrations"])()
+        return TrialRun(self, trial, trial.study.user_attrs["calibrations"], on_epoch)()
 
     def run(
         self,
@@ -211,6 +223,7 @@ class Search:
         storage: str | BaseStorage | None = None,
         timeout: float | None = None,
         callbacks: Callbacks = (),
+        on_epoch: OnEpoch | None = None,
     ) -> optuna.Study:
         """Start the search, or go on with it.
 
@@ -219,6 +232,7 @@ class Search:
             storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
             timeout: Seconds after which no further trial begins.
             callbacks: Called with the study and each trial that ends here, as in Optuna.
+            on_epoch: Called with the trial's number, the epochs trained and the values reported.
 
         Raises:
             StudyError: The study in storage belongs to another search, or to another machine.
@@ -232,11 +246,11 @@ class Search:
         count = self.trials if trials is None else trials
         if count > 0:
             study.optimize(
-                self.objective,
+                partial(self.objective, on_epoch=on_epoch),
                 n_trials=count,
                 timeout=timeout,
                 catch=(Exception,),
-                callbacks=[*callbacks, stop, lambda study, trial: lease.requeue(study) and None],
+                callbacks=[*callbacks, stop, _requeue],
             )
         stop.raise_if_stopped()
         return study
@@ -262,7 +276,9 @@ class Search:
         on_device = any(o.on_device for o in self.measured)
         hold_to(study, self.description, on_device)
         if study.metric_names is None:
-            study.set_metric_names([o.label for o in self.optimised])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([o.label for o in self.optimised])
         if "calibrations" not in study.user_attrs:
             shared = {o.name: o.calibrate() for o in self.measured}
             found = {name: value for name, value in shared.items() if value is not None}
@@ -290,10 +306,14 @@ class Search:
         return choose("pruner", self.pruner, PRUNERS)(self.fidelity)
 
 
+def _requeue(study: optuna.Study, trial: FrozenTrial) -> None:
+    lease.requeue(study)
+
+
 def _objective(objective: Objective | str) -> Objective:
     if isinstance(objective, Objective):
         return objective
     if not isinstance(objective, str):
         raise DescriptionError(f"expected an objective or its name, got {objective!r}")
-    made: Objective = choose("objective", objective, objective_classes.NAMES)()
-    return made
+    make: Callable[[], Objective] = choose("objective", objective, objective_classes.NAMES)
+    return make()

@@ -6,17 +6,21 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, LambdaCallback
 
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
 
-__all__ = ["TRAINER", "fit"]
+__all__ = ["TRAINER", "OnEpoch", "fit"]
+
+OnEpoch = Callable[[int, int, Mapping[str, float]], None]
+"""Told the number of a trial, the epochs it has trained, and the values it reported."""
 
 TRAINER: Mapping[str, Any] = {
     "accelerator": "auto",
@@ -37,6 +41,8 @@ def fit(
     epochs: int,
     seed: int,
     arguments: Mapping[str, Any],
+    threads: int | None = None,
+    on_epoch: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> dict[str, float]:
     """Train a module for at most some epochs, and return what it logged last.
 
@@ -47,6 +53,8 @@ def fit(
         epochs: Epochs of a full training.
         seed: Seed of everything random in the training.
         arguments: Further arguments of the Trainer; they override `TRAINER`.
+        threads: Threads that PyTorch may use; as many as it does by default.
+        on_epoch: Called after each validation with the epochs trained and the values reported.
 
     Raises:
         optuna.TrialPruned: The pruner ended the trial.
@@ -54,7 +62,12 @@ def fit(
     """
     own = dict(arguments)
     callbacks: list[Callback] = [*own.pop("callbacks", ()), pruning]
-    with _calm():
+    if on_epoch is not None:
+        tell = on_epoch
+        callbacks.append(
+            LambdaCallback(on_train_epoch_end=lambda *_: tell(pruning.epochs, pruning.metrics))
+        )
+    with _calm(), _threads(threads):
         lightning.seed_everything(seed, verbose=False)
         trainer = Trainer(**{**TRAINER, "max_epochs": epochs, "callbacks": callbacks, **own})
         refuse_relaunch(trainer)
@@ -81,6 +94,16 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _calm() -> Iterator[None]:
     """Keep Lightning from repeating for every trial what it says of every run."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
@@ -91,7 +114,7 @@ def _calm() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-            warnings.filterwarnings("ignore", message=".*is not supported on platform.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -20,7 +21,7 @@ from optuna_nas.exceptions import SpaceError, TrainingError
 from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.study import description, device, lease
-from optuna_nas.study.training import fit
+from optuna_nas.study.training import OnEpoch, fit
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -35,14 +36,20 @@ class TrialRun:
         search: The search it belongs to.
         trial: The trial, just asked for.
         calibrations: Objective name -> what the study's measurements share.
+        on_epoch: Told of each epoch trained.
     """
 
     def __init__(
-        self, search: Search, trial: optuna.Trial, calibrations: Mapping[str, Any]
+        self,
+        search: Search,
+        trial: optuna.Trial,
+        calibrations: Mapping[str, Any],
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         self.search = search
         self.trial = trial
         self.calibrations = calibrations
+        self.on_epoch = None if on_epoch is None else partial(on_epoch, trial.number)
         self.seed = int(description.digest([search.seed, trial.number])[:8], 16)
         self.measurements: dict[str, dict[str, Any]] = {}
         self.epochs = 0
@@ -102,7 +109,9 @@ class TrialRun:
             self._set("architecture", json.loads(drawn.to_json()))
         else:
             parameters = self.trial.params
-            digest = description.digest([sorted(parameters.items()), self.search.description["space"]])
+            digest = description.digest(
+                [sorted(parameters.items()), self.search.description["space"]]
+            )
             line = " ".join(f"{name}={value}" for name, value in parameters.items())
         identity = description.digest([digest, self.search.training_description])
         self._set("network", line)
@@ -174,6 +183,8 @@ class TrialRun:
                 epochs=self.search.fidelity.max_epochs,
                 seed=self.seed,
                 arguments=self.search.trainer,
+                threads=self.search.threads,
+                on_epoch=self.on_epoch,
             )
         finally:
             self.epochs = pruning.epochs

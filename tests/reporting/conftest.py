@@ -1,140 +1,46 @@
-"""Studies as a search leaves them in storage, made without a search."""
-
 from __future__ import annotations
 
-import hashlib
-import math
-import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import os
+import shutil
+from collections.abc import Iterator
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from selenium import webdriver
+from synthetic import make_search
 
-NAMES = ("accuracy (fraction)", "latency (ms)")
-DIRECTIONS = ("maximize", "minimize")
-STATES = {"trained": TrialState.COMPLETE, "reused": TrialState.COMPLETE}
-STATES |= {"pruned": TrialState.PRUNED, "rejected": TrialState.PRUNED}
-BUDGET = 9
-
-
-def make_study(
-    name: str = "synthetic",
-    names: Sequence[str] | None = NAMES,
-    directions: Sequence[str] = DIRECTIONS,
-    storage: str | None = None,
-) -> optuna.Study:
-    study = optuna.create_study(study_name=name, directions=list(directions), storage=storage)
-    if names is not None:
-        study.set_metric_names(list(names))
-    return study
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+)
 
 
-def make_trial(
-    values: Sequence[float] | None = None,
-    outcome: str = "trained",
-    *,
-    network: str = "conv_c32_k3_s2 > conv_c64_k5 > classify",
-    digest: str | None = None,
-    curve: Mapping[int, Sequence[float]] | None = None,
-    measurements: Mapping[str, Any] | None = None,
-    epochs: int = BUDGET,
-    constraints: Mapping[str, float] | None = None,
-    **attrs: Any,
-) -> FrozenTrial:
-    """A finished trial with the attributes that `optuna_nas.study.record` describes."""
-    single = values is not None and len(values) == 1
-    user_attrs = {
-        "network": network,
-        "digest": hashlib.sha256(network.encode()).hexdigest() if digest is None else digest,
-        "architecture": {"format": 1, "nodes": [], "output": "head"},
-        "training": "f" * 64,
-        "provenance": {
-            "seed": 1,
-            "device": {"processor": "Testor 3000", "cores": 2, "accelerator": "none"},
-            "versions": {"optuna": "5.0.0", "torch": "2.9.0"},
-        },
-        "measurements": measurements or {},
-        "spent": {"epochs": epochs, "seconds": 0.5 * epochs},
-        "outcome": outcome,
-        "ended": attrs.pop("ended", f"{outcome} after {epochs} epochs"),
-        **attrs,
-    }
-    learned = curve or {}
-    return create_trial(
-        state=STATES.get(outcome, TrialState.FAIL),
-        values=list(values) if values is not None else None,
-        user_attrs=user_attrs,
-        system_attrs={} if single else {f"nas:step:{s}": list(v) for s, v in learned.items()},
-        intermediate_values={s: v[0] for s, v in learned.items()} if single else None,
-        constraints=dict(constraints or {}),
-    )
-
-
-def make_search(
-    n_trials: int = 60, seed: int = 0, storage: str | None = None, epochs: int = BUDGET
-) -> optuna.Study:
-    """A study such as a pruned search of small convolutional networks leaves."""
-    random_ = random.Random(seed)
-    study = make_study("digits_cnn", storage=storage)
-    study.add_trials([_drawn(random_, number, epochs) for number in range(n_trials)])
-    return study
-
-
-def _drawn(random_: random.Random, number: int, epochs: int) -> FrozenTrial:
-    layers = [
-        f"conv_c{random_.choice((8, 16, 32, 64))}_k{random_.choice((3, 5))}"
-        + random_.choice(("", "_s2", "_residual", "_s2_se"))
-        for _ in range(random_.randint(3, 5))
-    ]
-    cost = random_.uniform(0, 1)
-    latency, parameters = 0.08 * 40**cost, int(10 ** (3 + 2.5 * cost))
-    best = 0.985 - 0.35 * math.exp(-4 * cost) - random_.random() ** 3 * 0.3
-    curve = {
-        e: (best - 0.6 * math.exp(-e / 1.5) - random_.uniform(0, 0.01), latency)
-        for e in range(1, epochs + 1)
-    }
-    outcome = random_.choices(
-        ("trained", "pruned", "rejected", "failed", "interrupted"), (6, 5, 1, 0.3, 0.1)
-    )[0]
-    reached = {"trained": epochs, "pruned": random_.choice((1, 3)), "rejected": 0}.get(outcome, 2)
-    shown = {step: curve[step] for step in range(1, reached + 1)}
-    return make_trial(
-        curve[epochs] if outcome == "trained" else None,
-        outcome,
-        network=" > ".join([*layers, "classify"]),
-        curve=shown,
-        epochs=reached,
-        measurements={
-            "parameters": {"value": parameters, "unit": "", "spread": None},
-            "latency": {
-                "value": latency,
-                "unit": "ms",
-                "spread": latency * random_.uniform(0.005, 0.04),
-                "backend": "eager",
-                "batch": 1,
-                "threads": 1,
-                "settled": random_.random() < 0.9,
-            },
-        }
-        | ({"accuracy": {"value": curve[epochs][0], "unit": "fraction"}} if reached else {}),
-        number_drawn=number,
-    )
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def search() -> optuna.Study:
+    """A pruned search of sixty trials; read only."""
     return make_search()
 
 
-@pytest.fixture
-def study_of() -> Callable[..., optuna.Study]:
-    """Build a study with the given trials in it."""
-
-    def build(trials: Sequence[FrozenTrial], **options: Any) -> optuna.Study:
-        study = make_study(**options)
-        study.add_trials(trials)
-        return study
-
-    return build
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        reason = "chromium and chromedriver are not installed"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()

@@ -53,6 +53,10 @@ def finished(
     )
 
 
+def begun(trial: FrozenTrial) -> FrozenTrial:
+    return finished(trial.number, state=RUNNING, **trial.user_attrs)
+
+
 def numbers(population: Population) -> list[int]:
     return [member.trial.number for member in population.members]
 
@@ -197,9 +201,7 @@ def test_the_members_follow_from_the_finished_trials_alone(
     while running:
         done = set(data.draw(st.lists(st.sampled_from(sorted(running)), min_size=1)))
         running -= done
-        seen_bit_by_bit.update(
-            [finished(t.number, state=RUNNING) if t.number in running else t for t in trials]
-        )
+        seen_bit_by_bit.update([begun(t) if t.number in running else t for t in trials])
     assert numbers(seen_bit_by_bit) == select(trials, size=5)
 
 

@@ -58,18 +58,21 @@ def test_a_seed_decides_the_choices_of_a_named_sampler(name: str) -> None:
     assert first() == first()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("nsga", r"expected a sampler among nsga2, random, tpe, gp, got 'nsga'.*'nsga2'"),
-        ("TPE", "did you mean 'tpe'"),
-        ("bayes", "got 'bayes'; or pass an Optuna sampler"),
-        (["tpe"], r"got \['tpe'\]"),
-    ],
-)
-def test_an_unknown_name_is_refused(name: str, message: str) -> None:
-    with pytest.raises(DescriptionError, match=message):
-        samplers.by_name(name, seed=0)
+def test_after_a_resume_stock_samplers_draw_anew_and_ours_goes_by_the_trial() -> None:
+    def draws(name: str, trials: int) -> float:
+        study = optuna.create_study(sampler=samplers.by_name(name, seed=3, trials=trials))
+        return study.ask().suggest_float("x", 0, 1)
+
+    assert draws("random", 0) != draws("random", 5)
+    assert draws("random", 5) == draws("random", 5)
+    assert draws("nsga2", 0) == draws("nsga2", 5)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(DescriptionError, match=r"expected a sampler among gp, nsga2, .* got 'x'"):
+        samplers.by_name("x", seed=0)
+    with pytest.raises(DescriptionError, match="got 'nsga'; did you mean 'nsga2'"):
+        samplers.by_name("nsga", seed=0)
 
 
 def test_the_folder_loads_neither_torch_nor_plotly() -> None:

@@ -5,7 +5,7 @@ for (const box of document.querySelectorAll("[data-figure]")) {
     responsive: true,
     displaylogo: false,
     doubleClick: "reset+autosize",
-    modeBarButtonsToRemove: ["select2d", "lasso2d"],
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   });
 }
 addEventListener("beforeprint", () => {
@@ -18,8 +18,9 @@ const rows = Array.from(body.rows);
 
 function key(row, column) {
   const cell = row.cells[column];
-  if (cell.dataset.value === undefined) return cell.textContent.trim();
-  return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+  if (!cell.classList.contains("number")) return cell.textContent.trim();
+  const value = cell.dataset.value ?? cell.textContent.replaceAll(",", "");
+  return value === "" ? null : Number(value);
 }
 
 function compare(a, b) {

@@ -1,0 +1,48 @@
+"""What convolutions refuse, and what they compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from optuna_nas.blocks import BLOCKS
+from optuna_nas.exceptions import SpaceError
+
+
+@pytest.fixture(params=["conv", "separable"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize(
+    ("shape", "args", "message"),
+    [
+        ((8,), {}, r"shape \(C, H, W\), got \(8,\)"),
+        ((8, 4, 4), {"kernel": 4}, "odd kernel, got kernel=4"),
+        ((8, 1, 1), {"stride": 2}, "stride of 1 to 1 .* got stride=2"),
+        ((8, 4, 4), {"residual": True, "stride": 2}, "got stride=2, channels=8"),
+        ((4, 4, 4), {"residual": True}, "channels=8 and 4 channels of input"),
+        ((8, 4, 4), {"activation": "tanh"}, "activation among .* got 'tanh'"),
+    ],
+)
+def test_refuses_what_does_not_fit(
+    kind: str, shape: tuple[int, ...], args: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpaceError, match=message):
+        BLOCKS[kind](shape, channels=8, **args)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize("pixels", [(1, 1), (2, 3), (7, 8)])
+def test_stride_one_keeps_the_size(kind: str, kernel: int, pixels: tuple[int, int]) -> None:
+    block = BLOCKS[kind]((2, *pixels), channels=4, kernel=kernel)
+    assert block(torch.zeros(2, 2, *pixels)).shape == (2, 4, *pixels)
+
+
+def test_a_residual_adds_the_input(kind: str) -> None:
+    block = BLOCKS[kind]((4, 5, 5), channels=4, residual=True).eval()
+    torch.nn.init.zeros_(block.norm.weight)  # type: ignore[arg-type, union-attr]
+    x = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(block(x), x.relu())

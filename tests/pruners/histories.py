@@ -1,0 +1,58 @@
+"""Random histories of a study, replayed with any pruner."""
+
+import math
+from dataclasses import dataclass
+
+import optuna
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from optuna_nas.pruners import report, should_prune
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing that happens to one of the running trials, or to a new one."""
+
+    trial: int
+    stride: int
+    value: float
+    asked: bool
+    obeys: bool
+    ending: TrialState | None
+
+
+numbers = st.one_of(st.integers(0, 3).map(float), st.floats(-5, 5), st.just(math.nan))
+endings = st.sampled_from([None] * 8 + [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL])
+often = st.sampled_from([True, True, True, False])
+acts = st.builds(
+    Act, st.integers(0, 4), st.sampled_from([1, 2, 3, 9]), numbers, often, often, endings
+)
+histories = st.lists(acts, min_size=5, max_size=80)
+
+
+def replay(study, history, vector=lambda value: [value]):
+    """The decisions that a study's pruner takes in a history; up to five trials run at once."""
+    running, decisions = {}, []
+    for act in history:
+        trial, step = running.get(act.trial) or (study.ask(), 0)
+        step += act.stride
+        running[act.trial] = (trial, step)
+        values = vector(act.value)
+        report(trial, step, dict(enumerate(values)))
+        if act.asked:
+            decisions.append((trial.number, step, should_prune(trial)))
+            if decisions[-1][-1] and act.obeys:
+                study.tell(trial, state=TrialState.PRUNED)
+                del running[act.trial]
+                continue
+        if act.ending is not None:
+            done = act.ending == TrialState.COMPLETE
+            study.tell(trial, [0.0] * len(values) if done else None, state=act.ending)
+            del running[act.trial]
+    return decisions
+
+
+def study_with(pruner, directions):
+    """A study in memory, always of one name, so that brackets are equal too."""
+    return optuna.create_study(study_name="twin", directions=directions, pruner=pruner)

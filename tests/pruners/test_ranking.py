@@ -1,0 +1,89 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna._hypervolume.hssp import _solve_hssp
+
+from optuna_nas.pareto import on_front, rank
+from optuna_nas.pruners.ranking import first_among_best
+
+losses = st.one_of(
+    st.integers(0, 4).map(float), st.floats(-1e6, 1e6), st.sampled_from([math.inf, -math.inf])
+)
+
+
+def points(objectives, most=30):
+    return st.lists(st.tuples(*[losses] * objectives), min_size=1, max_size=most).map(
+        lambda rows: np.array(rows, dtype=float)
+    )
+
+
+def promoted(rows, quota):
+    """Which points are among the best when each is asked in turn."""
+    return np.array([first_among_best(np.roll(rows, -i, axis=0), quota) for i in range(len(rows))])
+
+
+@settings(deadline=None)
+@given(points(1), st.integers(1, 30))
+def test_one_objective_is_ranked_by_value(rows, quota):
+    better = (rows < rows.T).sum(axis=0)
+    assert (promoted(rows, quota) == (better < quota)).all()
+
+
+@settings(deadline=None)
+@given(points(1), losses, st.integers(1, 30))
+def test_a_constant_objective_changes_nothing(rows, constant, quota):
+    beside = np.column_stack([rows, np.full(len(rows), constant)])
+    assert (promoted(beside, quota) == promoted(rows, quota)).all()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4).flatmap(points), st.integers(1, 30))
+def test_better_layers_come_first_and_fill_the_quota(rows, quota):
+    chosen, layers = promoted(rows, quota), rank(rows)
+    assert chosen.sum() >= min(quota, len(rows))
+    last = layers[chosen].max()
+    assert chosen[layers < last].all()
+    assert len(np.unique(rows[chosen], axis=0)) <= quota
+
+
+@settings(deadline=None)
+@given(points(2), st.integers(1, 30))
+def test_equal_points_share_a_place(rows, quota):
+    twice = np.concatenate([rows, rows])
+    chosen = promoted(twice, quota)
+    assert (chosen[: len(rows)] == chosen[len(rows) :]).all()
+
+
+@settings(deadline=None)
+@given(st.integers(2, 3).flatmap(points), st.integers(1, 30))
+def test_the_order_of_the_others_does_not_matter(rows, quota):
+    shuffled = np.concatenate([rows[:1], rows[:0:-1]])
+    assert first_among_best(rows, quota) == first_among_best(shuffled, quota)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 60), st.data())
+def test_within_a_layer_it_takes_what_greedy_subset_selection_takes(size, data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    x = np.sort(rng.random(size))
+    layer = np.column_stack([x, np.sort(rng.random(size))[::-1]])
+    layer = layer[on_front(layer)]
+    quota = data.draw(st.integers(1, len(layer)))
+    scaled = (layer - layer.min(axis=0)) / np.ptp(layer, axis=0).clip(1e-300)
+    taken = _solve_hssp(scaled, np.arange(len(layer)), quota, np.ones(2))
+    assert set(np.flatnonzero(promoted(layer, quota))) == set(taken)
+
+
+def test_what_is_useless_by_one_objective_comes_last_in_its_layer():
+    useful = np.array([[0.05, 6.0], [0.1, 3.0], [0.2, 1.5], [0.3, 0.8]])
+    useless = np.array([[0.9, 0.1], [0.89, 0.11], [0.88, 0.12]])
+    rows = np.concatenate([useless, useful, [[0.9, 9.0]]])
+    assert promoted(rows, 4).tolist() == [False] * 3 + [True] * 4 + [False]
+
+
+@pytest.mark.parametrize("rows", [[[math.inf, 1.0]] * 3, [[math.inf, math.inf], [1.0, 2.0]]])
+def test_infinite_objectives_are_ranked(rows):
+    assert first_among_best(np.array(rows), 2)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from synthetic import make_search, make_trial, study_of
+
+from optuna_nas.reporting import front, write_report
+from optuna_nas.reporting.dashboard import HOST, server
+
+PLOTS = {"plot-front", "plot-hypervolume", "plot-curves", "plot-rungs"}
+HOSTILE = "<img src=x onerror=window.pwned=1>"
+
+
+def opened(browser: Chrome, address: str) -> Chrome:
+    browser.get_log("browser")
+    browser.get(address)
+    return browser
+
+
+def numbers(browser: Chrome) -> list[int]:
+    script = """return [...document.querySelectorAll("#trials tbody tr")]
+        .filter(row => !row.hidden).map(row => Number(row.dataset.number))"""
+    return [int(number) for number in browser.execute_script(script)]
+
+
+def severe(browser: Chrome) -> list[Any]:
+    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.fixture
+def report(browser: Chrome, search: optuna.Study, tmp_path: Path) -> Chrome:
+    write_report(search, tmp_path / "report.html")
+    return opened(browser, (tmp_path / "report.html").as_uri())
+
+
+def test_every_plot_is_drawn_without_an_error_or_a_request(report: Chrome) -> None:
+    drawn = report.find_elements(By.CSS_SELECTOR, ".js-plotly-plot:has(.main-svg)")
+    assert {plot.get_attribute("id") for plot in drawn} == PLOTS
+    assert report.execute_script("return performance.getEntriesByType('resource')") == []
+    assert severe(report) == []
+
+
+def test_hovering_a_point_of_the_front_tells_the_trial(
+    report: Chrome, search: optuna.Study
+) -> None:
+    report.execute_script(
+        """const plot = document.getElementById("plot-front");
+        Plotly.Fx.hover(plot, [{curveNumber: plot.data.length - 1, pointNumber: 0}]);"""
+    )
+    label = report.find_element(By.CSS_SELECTOR, "#plot-front .hoverlayer").text
+    best = front(search)[0]
+    assert f"trial {best.number}" in label
+    assert best.network.split(" > ")[0] in label
+
+
+def test_trials_are_sorted_by_a_click_on_a_heading(report: Chrome, search: optuna.Study) -> None:
+    heading = report.find_element(By.XPATH, "//table[@id='trials']//button[text()='epochs']")
+    heading.click()
+    spent = {t.number: t.user_attrs["spent"]["epochs"] for t in search.trials}
+    assert [spent[n] for n in numbers(report)] == sorted(spent.values())
+    heading.click()
+    assert [spent[n] for n in numbers(report)] == sorted(spent.values(), reverse=True)
+
+
+def test_trials_are_filtered_by_text_and_outcome(report: Chrome, search: optuna.Study) -> None:
+    report.find_element(By.ID, "filter").send_keys("c64_k5_residual")
+    fitting = [t.number for t in search.trials if "c64_k5_residual" in t.user_attrs["network"]]
+    assert fitting and numbers(report) == fitting
+    report.find_element(By.ID, "filter").clear()
+    report.find_element(By.CSS_SELECTOR, "#outcome option[value=front]").click()
+    assert sorted(numbers(report)) == sorted(r.number for r in front(search))
+    assert report.find_element(By.ID, "shown").text == f"{len(front(search))} of 60 trials"
+
+
+def test_nothing_is_wider_than_a_phone(report: Chrome) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    report.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        report.refresh()
+        assert report.execute_script("return document.documentElement.scrollWidth") <= 390
+    finally:
+        report.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_hostile_text_does_not_run(browser: Chrome, tmp_path: Path) -> None:
+    hostile = make_trial((0.5, 1.0), network=HOSTILE, ended=HOSTILE)
+    write_report(study_of([hostile], name=HOSTILE), tmp_path / "hostile.html")
+    page = opened(browser, (tmp_path / "hostile.html").as_uri())
+    page.execute_script(
+        """const plot = document.getElementById("plot-front");
+        Plotly.Fx.hover(plot, [{curveNumber: 0, pointNumber: 0}]);"""
+    )
+    assert page.find_element(By.TAG_NAME, "h1").text == HOSTILE
+    assert HOSTILE in page.find_element(By.CSS_SELECTOR, "#plot-front .hoverlayer").text
+    assert page.execute_script("return [window.pwned, document.images.length]") == [None, 0]
+    assert severe(page) == []
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A dashboard that serves a stored study."""
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    make_search(20, storage=storage)
+    with server(storage, 0) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://{HOST}:{running.server_port}/dashboard"
+        running.shutdown()
+        thread.join()
+
+
+def test_the_dashboard_shows_objectives_with_their_units(browser: Chrome, address: str) -> None:
+    page = opened(browser, f"{address}/studies/1")
+
+    def named(_: Chrome) -> bool:
+        shown = page.execute_script("return document.body.innerText")
+        return "accuracy (fraction)" in shown and "latency (ms)" in shown
+
+    WebDriverWait(page, 30).until(named)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import BUDGET, make_search, make_study, make_trial, study_of
+
+from optuna_nas.reporting import front, front_json, hypervolume_history, status, totals
+from optuna_nas.reporting.tally import Tally
+
+DIRECTIONS = ("maximize", "minimize", "minimize")
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> optuna.Study:
+    """Studies with ties, duplicates, constraints and lineages; one to three objectives."""
+    directions = DIRECTIONS[: draw(st.integers(1, 3))]
+    study = make_study(names=None, directions=directions)
+    for number in range(draw(st.integers(0, 25))):
+        outcome = draw(st.sampled_from(("trained", "trained", "reused", "pruned", "failed")))
+        values = [float(draw(st.integers(0, 4))) for _ in directions]
+        network = draw(st.sampled_from(("a", "b", "c", *(f"own{number}" for _ in range(6)))))
+        continues = draw(st.none() | st.none() | st.integers(0, number - 1)) if number else None
+        study.add_trial(
+            make_trial(
+                values if outcome in ("trained", "reused") else None,
+                outcome,
+                network=network,
+                epochs=draw(st.integers(0, 9)),
+                constraints={"cap": draw(st.sampled_from((-1.0, 0.0, 0.0, 1.0)))},
+                **({} if continues is None else {"continues": continues}),
+            )
+        )
+    return study
+
+
+def losses(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> tuple[float, ...]:
+    signs = [-1 if d == optuna.study.StudyDirection.MAXIMIZE else 1 for d in study.directions]
+    return tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
+
+
+def brute_force(study: optuna.Study) -> dict[int, str]:
+    """Number -> digest of every complete, feasible, latest trial that no other one dominates."""
+    continued = {t.user_attrs.get("continues") for t in study.trials}
+    eligible = {
+        t.number: losses(study, t)
+        for t in study.trials
+        if t.state == optuna.trial.TrialState.COMPLETE
+        and t.number not in continued
+        and all(c <= 0 for c in t.constraints.values())
+    }
+    return {
+        number: study.trials[number].user_attrs["digest"]
+        for number, mine in eligible.items()
+        if not any(
+            all(a <= b for a, b in zip(other, mine, strict=True)) and other != mine
+            for other in eligible.values()
+        )
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(studies())
+def test_front_is_the_brute_force_front_with_each_network_once(study: optuna.Study) -> None:
+    expected = brute_force(study)
+    found = front(study)
+    assert {r.number for r in found} <= set(expected)
+    assert sorted(r.digest for r in found) == sorted(set(expected.values()))
+    firsts = [losses(study, study.trials[r.number])[0] for r in found]
+    assert firsts == sorted(firsts)
+    for record in found:
+        same = [n for n, digest in expected.items() if digest == record.digest]
+        outcomes = {study.trials[n].user_attrs["outcome"] for n in same}
+        assert record.outcome == "trained" or outcomes == {"reused"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(studies())
+def test_hypervolume_never_falls_and_epochs_add_up(study: optuna.Study) -> None:
+    history = hypervolume_history(study)
+    assert len(history.hypervolume) == len(study.trials)
+    assert (np.diff(history.hypervolume) >= 0).all()
+    spent = [t.user_attrs["spent"]["epochs"] for t in study.trials]
+    assert history.epochs.tolist() == np.cumsum(spent).tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(studies(), st.randoms(use_true_random=False))
+def test_counting_trial_by_trial_in_any_order_ends_where_storage_does(
+    study: optuna.Study, random: object
+) -> None:
+    order = list(study.trials)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    tally = Tally(make_study(names=None, directions=[d.name.lower() for d in study.directions]))
+    tally._study = study
+    for trial in order:
+        tally.add(trial)
+    spent = totals(study)
+    history = hypervolume_history(study)
+    assert +tally.counts == spent.counts
+    assert tally.epochs == spent.epochs
+    assert [r.number for r in tally.front()] == [r.number for r in front(study)]
+    if len(history.hypervolume):
+        assert tally.hypervolume() == pytest.approx(history.hypervolume[-1])
+
+
+def test_reference_is_the_worst_of_the_first_ten_complete_trials() -> None:
+    values = [(0.5 + 0.01 * i, 1.0 + i) for i in range(10)]
+    study = study_of([make_trial(None, "pruned"), *map(make_trial, values)])
+    study.add_trial(make_trial((0.1, 99.0)))
+    assert hypervolume_history(study).reference == {"accuracy": 0.5, "latency": 10.0}
+
+
+def test_infinite_values_neither_set_the_reference_nor_count() -> None:
+    study = study_of([make_trial((0.9, float("inf"))), make_trial((0.5, 2.0), network="b")])
+    history = hypervolume_history(study)
+    assert history.reference == {"accuracy": 0.5, "latency": 2.0}
+    assert np.isfinite(history.hypervolume).all()
+
+
+def test_json_of_the_front_holds_what_storage_holds(search: optuna.Study) -> None:
+    listed = front_json(search)
+    assert json.loads(json.dumps(listed)) == listed
+    assert len(listed) >= 5
+    for item in listed:
+        trial = search.trials[item["number"]]
+        assert set(item) >= {"number", "digest", "network", "architecture", "parameters"}
+        assert item["values"] == dict(zip(("accuracy", "latency"), trial.values, strict=True))
+        assert item["units"] == {"accuracy": "fraction", "latency": "ms"}
+        measured = trial.user_attrs["measurements"]
+        assert item["spread"] == {"accuracy": None, "latency": measured["latency"]["spread"]}
+        assert item["parameters"] == measured["parameters"]["value"]
+        assert item["architecture"] == trial.user_attrs["architecture"]
+
+
+def test_a_plain_study_with_one_objective_and_no_attributes_has_a_front() -> None:
+    study = make_study(names=None, directions=["minimize"])
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=5)
+    assert [r.number for r in front(study)] == [study.best_trial.number]
+    assert front_json(study)[0]["values"] == {"objective 0": study.best_value}
+
+
+def test_savings_are_what_full_training_would_have_taken() -> None:
+    curve = {1: (0.1, 1.0), 2: (0.2, 1.0), 3: (0.3, 1.0)}
+    study = study_of(
+        [
+            make_trial((0.9, 1.0)),
+            make_trial(None, "pruned", epochs=3, curve=curve, network="b"),
+            make_trial(None, "rejected", epochs=0, network="c"),
+            make_trial((0.9, 1.0), "reused", epochs=0, reused_from=0),
+            make_trial(None, "lost", epochs=2, network="d"),
+            make_trial((0.8, 1.0), network="d", continues=4),
+        ]
+    )
+    spent = totals(study)
+    assert spent.budget == BUDGET
+    assert spent.saved == {"pruned": BUDGET - 3, "rejected": BUDGET, "reused": BUDGET}
+    assert spent.counts == {"trained": 2, "pruned": 1, "rejected": 1, "reused": 1}
+    assert spent.continued == 1
+    assert spent.epochs == BUDGET + 3 + 2 + BUDGET
+
+
+def test_a_network_is_on_the_front_by_its_training_not_by_its_reuse() -> None:
+    reused = make_trial((0.9, 1.0), "reused", epochs=0, reused_from=1)
+    study = study_of([reused, make_trial((0.9, 1.0))])
+    assert [r.number for r in front(study)] == [1]
+
+
+def test_an_empty_study_has_an_empty_front() -> None:
+    study = make_search(0)
+    assert front(study) == [] and front_json(study) == []
+    assert len(hypervolume_history(study).hypervolume) == 0
+    assert totals(study).epochs == 0
+
+
+def test_status_counts_what_is_there(search: optuna.Study) -> None:
+    found = status(search)
+    assert json.loads(json.dumps(found)) == found
+    assert found["trials"] == 60 and found["trained"] == 32 and found["lost"] == 0
+    assert found["front"] == len(front(search)) and found["epochs"] == 326
+    assert status(make_search(0))["hypervolume"] == 0

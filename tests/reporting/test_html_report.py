@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import optuna
+import pytest
+from synthetic import make_search, make_study, make_trial, study_of
+
+from optuna_nas.reporting import front, html, write_report
+
+HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>&amp;"
+
+
+class Page(HTMLParser):
+    """Tags, the text of each table cell with its attributes, and everything a tag points to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.tags: list[str] = []
+        self.targets: list[str] = []
+        self.scripts: list[str] = []
+        self.rows: dict[str, list[dict[str, str | None]]] = {}
+        self._table = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append(tag)
+        self.targets += [v or "" for k, v in attrs if k in ("src", "href", "action", "data")]
+        if tag == "table":
+            self._table = found.get("id") or ""
+        if tag in ("tr", "td") and self._table:
+            self.rows.setdefault(self._table, []).append(found | {"tag": tag})
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "script":
+            self.scripts.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(search: optuna.Study, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(search, path)
+    return Page(path)
+
+
+def test_the_numbers_of_the_front_are_those_of_storage(page: Page, search: optuna.Study) -> None:
+    listed: dict[int, list[float]] = {}
+    for cell in page.rows["front"]:
+        if cell["tag"] == "tr" and "data-number" in cell:
+            listed[int(cell["data-number"] or "")] = current = []
+        elif cell.get("data-value"):
+            current.append(float(cell["data-value"] or ""))
+    assert list(listed) == [r.number for r in front(search)]
+    for number, cells in listed.items():
+        assert cells[:2] == search.trials[number].values
+
+
+def test_the_page_holds_plotly_once_and_loads_nothing(page: Page) -> None:
+    assert sum("plotly.js v" in script for script in page.scripts) == 1
+    assert page.targets == ["data:,"]
+    style = page.source[page.source.index("<style>") : page.source.index("</style>")]
+    assert not re.search(r"url\(|@import", style)
+
+
+def test_a_thousand_trials_stay_under_six_megabytes(tmp_path: Path) -> None:
+    write_report(make_search(1000, epochs=27), tmp_path / "large.html")
+    assert (tmp_path / "large.html").stat().st_size < 6_000_000
+
+
+def test_hostile_text_anywhere_is_only_text(tmp_path: Path) -> None:
+    trial = make_trial(
+        (0.5, 1.0),
+        network=HOSTILE,
+        digest=HOSTILE,
+        outcome="trained",
+        ended=HOSTILE,
+        measurements={HOSTILE: {"value": 1.0, "unit": HOSTILE, "spread": 0.1, HOSTILE: HOSTILE}},
+        provenance={"device": {HOSTILE: HOSTILE}, "versions": HOSTILE},
+    )
+    study = study_of([trial], name=HOSTILE, names=[HOSTILE, f"cost ({HOSTILE})"])
+    write_report(study, tmp_path / "hostile.html")
+    ordinary, hostile = tmp_path / "ordinary.html", Page(tmp_path / "hostile.html")
+    write_report(study_of([make_trial((0.5, 1.0))]), ordinary)
+    assert "img" not in hostile.tags
+    assert hostile.tags.count("script") == Page(ordinary).tags.count("script")
+    assert "&lt;img src=x onerror=alert(1)&gt;" in hostile.source
+    assert "<img src=x" not in hostile.source and "alert(2)</script>" not in hostile.source
+
+
+def test_a_report_that_fails_leaves_the_older_one(
+    search: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_report(search, path)
+    older = path.read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(html.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(make_search(3), path)
+    assert path.read_bytes() == older
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_studies_with_nothing_or_little_in_them_have_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(make_search(0), path)
+    assert "No trial has been trained" in path.read_text()
+    plain = make_study(names=None, directions=["minimize"])
+    plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    plain.enqueue_trial({"x": 0.5})
+    write_report(plain, path)
+    assert "objective 0" in path.read_text()
+
+
+def test_what_pruning_saved_and_how_it_was_measured_is_said(page: Page) -> None:
+    for said in ("saved by pruning", "Testor 3000", "settled", "typical spread", "326 epochs"):
+        assert said in page.source

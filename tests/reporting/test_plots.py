@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import optuna
+import plotly.graph_objects as go
+import pytest
+from synthetic import make_search, make_study, make_trial, study_of
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.reporting import (
+    front,
+    hypervolume_history,
+    plot_front,
+    plot_hypervolume,
+    plot_learning_curves,
+    plot_rungs,
+)
+
+PLOTS = [plot_front, plot_hypervolume, plot_learning_curves, plot_rungs]
+
+
+def trace(figure: go.Figure, name: str) -> go.Scatter:
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_the_front_is_drawn_with_its_spread_over_everything_else(search: optuna.Study) -> None:
+    figure = plot_front(search)
+    drawn, found = trace(figure, "front"), front(search)
+    assert list(drawn.customdata) == [r.number for r in found]
+    assert list(drawn.x) == [r.values["latency"] for r in found]
+    assert list(drawn.y) == [r.values["accuracy"] for r in found]
+    assert list(drawn.error_x.array) == [r.spread("latency") / 2 for r in found]
+    assert not drawn.error_y.visible
+    for record, hover in zip(found, drawn.text, strict=True):
+        assert f"trial {record.number}" in hover and "latency" in hover
+        assert record.network.split(" > ")[0] in hover
+    assert len(trace(figure, "dominated").x) + len(found) == 32
+    pruned = [t for t in search.trials if t.user_attrs["outcome"] == "pruned"]
+    last = [t.system_attrs[f"nas:step:{t.user_attrs['spent']['epochs']}"] for t in pruned]
+    assert list(trace(figure, "pruned").y) == [accuracy for accuracy, _ in last]
+    assert figure.layout.xaxis.title.text == "latency (ms)"
+
+
+def test_a_cost_has_a_log_axis_only_over_more_than_a_decade(search: optuna.Study) -> None:
+    assert plot_front(search).layout.xaxis.type == "log"
+    narrow = study_of([make_trial((0.5, 1.0)), make_trial((0.6, 9.0), network="b")])
+    assert plot_front(narrow).layout.xaxis.type is None
+
+
+def test_one_and_three_objectives_are_drawn() -> None:
+    single = make_study(names=["loss (nats)"], directions=["minimize"])
+    single.add_trials([make_trial((v,), network=str(v), curve={1: (v,)}) for v in (0.3, 0.1)])
+    assert list(trace(plot_front(single), "front").y) == [0.1]
+    names, directions = ("a", "b (ms)", "c (J)"), ("maximize", "minimize", "minimize")
+    triple = study_of([make_trial((1.0, 2.0, 3.0))], names=names, directions=directions)
+    drawn = trace(plot_front(triple), "front")
+    assert drawn.mode == "markers" and "c 3 J" in drawn.text[0]
+    for plot in PLOTS:
+        assert plot(single).data is not None and plot(triple).data is not None
+
+
+def test_hypervolume_starts_at_nothing_and_follows_the_history(search: optuna.Study) -> None:
+    history = hypervolume_history(search)
+    drawn = plot_hypervolume(search).data[0]
+    assert list(drawn.x) == [0, *history.epochs]
+    assert list(drawn.y) == [0, *history.hypervolume]
+
+
+def test_every_learning_curve_is_drawn_once(search: optuna.Study) -> None:
+    figure = plot_learning_curves(search)
+    numbers = np.concatenate([np.unique(trace.customdata) for trace in figure.data])
+    learned = [t.number for t in search.trials if t.user_attrs["spent"]["epochs"]]
+    assert sorted(numbers) == learned
+    assert set(trace(figure, "front").customdata) == {r.number for r in front(search)}
+    latency = plot_learning_curves(search, "latency")
+    assert latency.layout.yaxis.title.text == "latency (ms)"
+    with pytest.raises(DescriptionError, match=r"accuracy.*latency.*got 'speed'"):
+        plot_learning_curves(search, "speed")
+
+
+def test_a_trial_taken_up_again_is_one_curve_and_one_survivor() -> None:
+    first = make_trial(None, "lost", curve={1: (0.1, 1.0), 2: (0.2, 1.0)})
+    second = make_trial((0.9, 1.0), curve={3: (0.9, 1.0)}, continues=0)
+    pruned = make_trial(None, "pruned", network="b", curve={1: (0.0, 1.0)})
+    study = study_of([first, second, pruned])
+    (drawn,) = [t for t in plot_learning_curves(study).data if t.name == "front"]
+    assert list(drawn.x[:3]) == [1, 2, 3] and set(drawn.customdata) == {1}
+    went_on, ended = plot_rungs(study).data
+    assert list(went_on.x) == ["epoch 1"] and list(went_on.y) == [1] and list(ended.y) == [1]
+
+
+def test_rungs_count_who_went_on_and_who_did_not(search: optuna.Study) -> None:
+    went_on, ended = plot_rungs(search).data
+    assert list(went_on.x) == ["epoch 1", "epoch 3"]
+    assert sum(ended.y) == 22
+    assert went_on.y[1] == 32
+    assert went_on.y[0] == 32 + ended.y[1]
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_an_empty_study_has_an_empty_figure(plot: object) -> None:
+    assert isinstance(plot(make_search(0)), go.Figure)  # type: ignore[operator]
+
+
+def test_hostile_names_are_text_in_hover_labels() -> None:
+    study = study_of([make_trial((0.5, 1.0), network="<a href='javascript:x'>n</a>")])
+    assert "&lt;a href='javascript:x'&gt;" in trace(plot_front(study), "front").text[0]
+
+
+def test_plotly_is_not_loaded_before_a_figure_is_asked_for() -> None:
+    code = "import sys, optuna_nas.reporting; sys.exit('plotly' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,221 @@
+"""The command line as a user meets it: exit codes, JSON, help, resume, Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import optuna
+import pytest
+from click.testing import CliRunner
+
+from optuna_nas.cli import main
+
+STUDY = """
+import numpy as np
+import optuna_nas as nas
+
+x = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
+search = nas.Search(
+    name="tiny",
+    space=nas.spaces.MLP(layers=(1, 2), widths=(4, 8, 16)),
+    data=nas.datasets.ArrayDataModule(x, (x[:, 0] > 0).astype("int64"), batch_size=32),
+    objectives=["accuracy", "flops"],
+    fidelity=nas.Budget(epochs=(1, 3)),
+    trials=5,
+)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.py"
+    path.write_text(STUDY)
+    return path
+
+
+def call(*args: object) -> click.testing.Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def test_run_finds_shows_and_resumes(file: Path) -> None:
+    first = call("run", file)
+    assert first.exit_code == 0, first.output
+    assert "accuracy" in first.stdout and "flops" in first.stdout
+    assert file.with_name("tiny.db").exists()
+    assert "<html" in file.with_name("tiny.html").read_text()
+    assert call("run", file, "--trials", "2").exit_code == 0
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{file.with_name('tiny.db')}")
+    assert len(study.trials) == 7
+
+
+def test_trials_0_only_prints(file: Path) -> None:
+    call("run", file)
+    before = file.with_name("tiny.html").stat().st_mtime_ns
+    printed = call("run", file, "--trials", "0")
+    assert printed.exit_code == 0 and "accuracy" in printed.stdout
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{file.with_name('tiny.db')}")
+    assert len(study.trials) == 5
+    assert file.with_name("tiny.html").stat().st_mtime_ns == before
+
+
+def test_json_is_all_there_is_on_standard_output(file: Path) -> None:
+    found = json.loads(call("run", file, "--json").stdout)
+    shown = json.loads(call("front", file, "--json").stdout)
+    assert found == shown
+    for network in shown:
+        assert {"number", "digest", "architecture", "values", "units", "spread"} <= set(network)
+        assert set(network["values"]) == {"accuracy", "flops"}
+        assert network["units"]["flops"] == "FLOP"
+
+
+def test_smoke_has_its_own_study_and_files(file: Path) -> None:
+    assert call("run", file, "--smoke").exit_code == 0
+    assert {p.name for p in file.parent.glob("*.db")} == {"tiny-smoke.db"}
+    assert {p.name for p in file.parent.glob("*.html")} == {"tiny-smoke.html"}
+    assert call("front", file, "--smoke").exit_code == 0
+    assert call("status", file, "--smoke").exit_code == 0
+    output = file.with_name("other.html")
+    assert call("report", file, "--smoke", "--output", output).exit_code == 0
+    assert output.exists()
+
+
+def test_status_counts_what_is_there(file: Path) -> None:
+    call("run", file)
+    status = json.loads(call("status", file, "--json").stdout)
+    assert status["trials"] == 5
+    assert status["epochs"] > 0
+    assert status["front"] >= 1
+
+
+def test_timeout_and_storage_and_seed(file: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.db"
+    assert call("run", file, "--storage", url, "--timeout", "0.001", "--seed", "7").exit_code == 0
+    assert optuna.load_study(study_name="tiny", storage=url).user_attrs["search"]["seed"] == 7
+    changed = call("run", file, "--storage", url, "--seed", "8")
+    assert changed.exit_code == 2
+    assert "seed: 7 -> 8" in changed.stderr
+
+
+@pytest.mark.parametrize("command", ["front", "status", "report", "dashboard"])
+def test_looking_at_a_study_that_was_never_run_is_one_line(file: Path, command: str) -> None:
+    result = call(command, file)
+    assert result.exit_code == 2
+    assert "run it first" in result.stderr
+    assert list(file.parent.glob("*.db")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "does not exist"),
+        ("x = 1", "expected .* to define `search"),
+        ("import nonsense_module", "ModuleNotFoundError"),
+        ("def broken(:", "SyntaxError"),
+        (STUDY.replace('"accuracy"', '"acuracy"'), "did you mean 'accuracy'"),
+        (STUDY.replace("widths=(4, 8, 16)", "widths=()"), "widths"),
+    ],
+)
+def test_a_wrong_study_file_is_one_readable_error(file: Path, text, message) -> None:
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    result = call("run", file)
+    assert result.exit_code == 2
+    import re
+
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_wrong_storage_is_one_readable_error(file: Path) -> None:
+    result = call("run", file, "--storage", "nonsense://x")
+    assert result.exit_code == 2
+    assert "nonsense://x" in result.stderr
+
+
+def test_a_search_that_only_fails_exits_with_1(file: Path) -> None:
+    file.write_text(STUDY.replace('objectives=["accuracy"', "max_failures=1, objectives=[BAD"))
+    text = file.read_text().replace(
+        "search =", 'BAD = nas.objectives.Accuracy(monitor="nothing")\nsearch ='
+    )
+    file.write_text(text)
+    result = call("run", file)
+    assert result.exit_code == 1
+    assert "'nothing'" in result.stderr and "val_accuracy" in result.stderr
+
+
+def commands() -> list[list[str]]:
+    def walk(command: click.Command, path: list[str]):
+        yield path
+        if isinstance(command, click.Group):
+            for name, inner in command.commands.items():
+                yield from walk(inner, [*path, name])
+
+    return list(walk(main, []))
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(path: list[str]) -> None:
+    result = call(*path, "--help")
+    assert result.exit_code == 0
+    if path != ["bench"]:
+        assert f"optuna-nas {' '.join(path)}".strip() in result.stdout.split("Options")[0]
+    assert len(result.stdout.splitlines()) > 4
+
+
+def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path) -> None:
+    """A real process and a real signal: table printed, code 130, trial taken up again."""
+    command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
+    process = subprocess.Popen(
+        [*command, "--trials", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    url = f"sqlite:///{file.with_name('tiny.db')}"
+    _wait_for(lambda: _finished(url) >= 3, process)
+    os.kill(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "accuracy" in stdout
+    assert "Traceback" not in stderr
+    study = optuna.load_study(study_name="tiny", storage=url)
+    assert not [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
+    count = len(study.trials)
+    assert call("run", file, "--trials", "2").exit_code == 0
+    assert len(optuna.load_study(study_name="tiny", storage=url).trials) >= count + 2 - 1
+
+
+def test_two_workers_share_a_study(file: Path) -> None:
+    """The same command twice at once: no trial is lost and no two draw the same number."""
+    command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
+    call("run", file, "--trials", "1")
+    workers = [
+        subprocess.Popen([*command, "--trials", "4"], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.communicate(timeout=120)
+        assert worker.returncode == 0
+    url = f"sqlite:///{file.with_name('tiny.db')}"
+    study = optuna.load_study(study_name="tiny", storage=url)
+    assert [t.number for t in study.trials] == list(range(9))
+    assert not [t for t in study.trials if t.state == optuna.trial.TrialState.FAIL]
+
+
+def _finished(url: str) -> int:
+    try:
+        study = optuna.load_study(study_name="tiny", storage=url)
+    except Exception:
+        return 0
+    return sum(t.state.is_finished() for t in study.trials)
+
+
+def _wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline

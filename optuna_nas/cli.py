@@ -59,7 +59,7 @@ class _Group(click.Group):
 
 
 def _fail(error: NASError, code: int) -> NoReturn:
-    if click.get_current_context().params.get("debug"):
+    if click.get_current_context().find_root().params.get("debug"):
         raise error
     click.echo(f"error: {error}", err=True)
     raise SystemExit(code)
@@ -253,8 +253,8 @@ def _search(file: Path, smoke: bool) -> Search:
     sys.modules.setdefault(file.stem, module)
     try:
         spec.loader.exec_module(module)
-    except NASError:
-        raise
+    except NASError as error:
+        _fail(error, 2)
     except Exception as error:
         if click.get_current_context().find_root().params.get("debug"):
             raise

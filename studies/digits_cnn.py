@@ -6,6 +6,8 @@ minutes on two cores.
     optuna-nas run studies/digits_cnn.py
 """
 
+from functools import partial
+
 import optuna_nas as nas
 
 search = nas.Search(
@@ -14,6 +16,7 @@ search = nas.Search(
         input_shape=(1, 8, 8), blocks=(3, 5), channels=(8, 16, 32, 64), kernels=(3, 5)
     ),
     data=nas.datasets.Digits(batch_size=64),
+    module=partial(nas.model.Classifier, learning_rate=1e-2, warmup_steps=100),
     objectives=[nas.objectives.Accuracy(), nas.objectives.Latency()],
     constraints=[nas.objectives.FLOPs(max=4e6)],
     fidelity=nas.Budget(epochs=(2, 18)),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,8 +128,6 @@ def test_a_wrong_study_file_is_one_readable_error(file: Path, text, message) -> 
         file.write_text(text)
     result = call("run", file)
     assert result.exit_code == 2
-    import re
-
     assert re.search(message, result.stderr), result.stderr
     assert "Traceback" not in result.output
 

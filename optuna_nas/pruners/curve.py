@@ -18,7 +18,7 @@ from optuna.trial import BaseTrial, FrozenTrial, Trial
 
 from optuna_nas.exceptions import DescriptionError, ReportError
 
-__all__ = ["bare", "curve", "from_json", "in_order", "report", "should_prune", "to_json"]
+__all__ = ["bare", "curve", "from_json", "in_order", "latest", "report", "should_prune", "to_json"]
 
 PREFIX = "nas:step:"
 
@@ -77,6 +77,16 @@ def curve(trial: FrozenTrial, objectives: int) -> dict[int, tuple[float, ...]]:
     attrs = trial.system_attrs
     steps = sorted(int(key[len(PREFIX) :]) for key in attrs if key.startswith(PREFIX))
     return {step: from_json(attrs[f"{PREFIX}{step}"]) for step in steps}
+
+
+def latest(trial: FrozenTrial, objectives: int) -> tuple[int, tuple[float, ...]] | None:
+    """The last reported step of a trial and its values, or None before the first report."""
+    if objectives == 1:
+        step = trial.last_step
+        return None if step is None else (step, (trial.intermediate_values[step],))
+    attrs = trial.system_attrs
+    step = max((int(key[len(PREFIX) :]) for key in attrs if key.startswith(PREFIX)), default=None)
+    return None if step is None else (step, from_json(attrs[f"{PREFIX}{step}"]))
 
 
 def in_order(values: Mapping[str, float], study: optuna.Study) -> tuple[float, ...]:

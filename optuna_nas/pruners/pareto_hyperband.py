@@ -13,9 +13,9 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.pruners.lineages import Lineages
 from optuna_nas.pruners.rungs import (
     Ladder,
-    Lineages,
     check_at_least,
     check_resource,
     climb,

@@ -7,10 +7,10 @@ from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.pruners.curve import curve
+from optuna_nas.pruners.curve import latest
+from optuna_nas.pruners.lineages import Lineages
 from optuna_nas.pruners.rungs import (
     Ladder,
-    Lineages,
     check_at_least,
     check_resource,
     climb,
@@ -72,6 +72,6 @@ class ParetoSuccessiveHalving(BasePruner):
     def _first_resource(self, study: optuna.Study, trial: FrozenTrial) -> int | None:
         if isinstance(self._min_resource, int):
             return self._min_resource
-        if not curve(trial, len(study.directions)):
+        if latest(trial, len(study.directions)) is None:
             return None
         return estimate(study, "nas:min_resource", lambda last: max(last // 100, 1))

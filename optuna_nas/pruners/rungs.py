@@ -1,8 +1,7 @@
 """One decision at the rungs of asynchronous successive halving, read from and left in storage.
 
 A rung value is kept under Optuna's own key `completed_rung_<k>`: a number with one objective, a
-list with several. A trial that continues another one (user attribute `continues`) belongs to its
-lineage, which counts once at every rung, with the value of its latest trial.
+list with several.
 
 Source: Li et al. 2020, arXiv:1810.05934.
 """
@@ -10,11 +9,8 @@ Source: Li et al. 2020, arXiv:1810.05934.
 from __future__ import annotations
 
 import math
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from operator import attrgetter
 from typing import Any
 
 import optuna
@@ -22,20 +18,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import losses
-from optuna_nas.pruners.curve import curve, to_json
+from optuna_nas.pruners.curve import latest, to_json
+from optuna_nas.pruners.lineages import Lineages, completed_rung
 from optuna_nas.pruners.ranking import first_among_best
 
 __all__ = [
     "Ladder",
-    "Lineages",
     "check_at_least",
     "check_resource",
     "climb",
-    "completed_rung",
     "estimate",
 ]
-
-CONTINUES = "continues"
 
 
 @dataclass(frozen=True)
@@ -51,44 +44,6 @@ class Ladder:
         """Step at which a rung is completed."""
         power: int = self.reduction_factor ** (self.min_early_stopping_rate + rung)
         return self.min_resource * power
-
-
-class Lineages:
-    """The trials of a study, and which of them are one network taken up again."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-
-    @cached_property
-    def trials(self) -> list[FrozenTrial]:
-        """Every trial by number, read once a decision and only where one is due."""
-        return self._study.get_trials(deepcopy=False)
-
-    @cached_property
-    def _continues(self) -> dict[int, int]:
-        return {
-            t.number: t.user_attrs[CONTINUES] for t in self.trials if CONTINUES in t.user_attrs
-        }
-
-    def root(self, trial: FrozenTrial) -> int:
-        """Number of the first trial of a trial's lineage."""
-        number, earlier = trial.number, trial.user_attrs.get(CONTINUES, trial.number)
-        while earlier < number:
-            number, earlier = earlier, self._continues.get(earlier, earlier)
-        return number
-
-    def inherited(self, trial: FrozenTrial) -> Mapping[str, Any]:
-        """System attributes of a trial on top of those of the trials that it continues."""
-        earlier = trial.user_attrs.get(CONTINUES, trial.number)
-        if not 0 <= earlier < trial.number:
-            return trial.system_attrs
-        return ChainMap(dict(trial.system_attrs), dict(self.inherited(self.trials[earlier])))
-
-    def at_rung(self, rung: int) -> dict[int, Any]:
-        """First trial -> stored value, of every lineage that completed a rung."""
-        key = completed_rung(rung)
-        root = self.root if self._continues else attrgetter("number")
-        return {root(t): attrs[key] for t in self.trials if key in (attrs := t.system_attrs)}
 
 
 def climb(
@@ -107,19 +62,17 @@ def climb(
         lineages: The trials of the study.
         competes: Whether a lineage, named by its first trial, is in the same bracket.
     """
-    steps = curve(trial, len(study.directions))
-    if not steps:
+    reported = latest(trial, len(study.directions))
+    if reported is None:
         return False
-    step, values = max(steps.items())
+    step, values = reported
     rung = _next_rung(lineages.inherited(trial))
     while step >= ladder.step(rung):
         if any(math.isnan(value) for value in values):
             return True
         mine = values[0] if len(values) == 1 else to_json(values)
         study._storage.set_trial_system_attr(trial._trial_id, completed_rung(rung), mine)
-        rivals = lineages.at_rung(rung)
-        rivals.pop(lineages.root(trial), None)
-        points = [mine, *(value for root, value in rivals.items() if competes(root))]
+        points = [mine, *lineages.rivals(trial, rung, competes)]
         quota = max(len(points) // ladder.reduction_factor, 1)
         if len(points) <= ladder.bootstrap_count:
             return True
@@ -127,11 +80,6 @@ def climb(
             return True
         rung += 1
     return False
-
-
-def completed_rung(rung: int) -> str:
-    """Key of the system attribute that holds a trial's value at a rung, as Optuna names it."""
-    return f"completed_rung_{rung}"
 
 
 def estimate(study: optuna.Study, key: str, guess: Callable[[int], int]) -> int | None:
@@ -152,10 +100,11 @@ def estimate(study: optuna.Study, key: str, guess: Callable[[int], int]) -> int 
     known = storage.get_study_system_attrs(study_id).get(key)
     if known is None:
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        last = [max(steps) for t in complete if (steps := curve(t, len(study.directions)))]
-        if not last:
+        reported = [latest(trial, len(study.directions)) for trial in complete]
+        steps = [step for step, _ in filter(None, reported)]
+        if not steps:
             return None
-        known = guess(max(last))
+        known = guess(max(steps))
         storage.set_study_system_attr(study_id, key, known)
     return int(known)
 

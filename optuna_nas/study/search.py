@@ -273,6 +273,7 @@ class Search:
         """Mark or check a study, once in this process."""
         if study._study_id in self._prepared:
             return
+        self._check_input_shape()
         on_device = any(o.on_device for o in self.measured)
         hold_to(study, self.description, on_device)
         if study.metric_names is None:
@@ -286,6 +287,14 @@ class Search:
         for trial in study.get_trials(deepcopy=False):
             self._distributions.update(trial.distributions)
         self._prepared.add(study._study_id)
+
+    def _check_input_shape(self) -> None:
+        wanted = getattr(self.space, "input_shape", self.input_shape)
+        if tuple(wanted) != self.input_shape:
+            raise DescriptionError(
+                f"expected a space for inputs of shape {self.input_shape}, which the data has, "
+                f"got one for {tuple(wanted)}; give the space input_shape={self.input_shape}"
+            )
 
     @cached_property
     def _prepared(self) -> set[int]:

@@ -1,4 +1,4 @@
-"""One trial of a search: draw, identify, measure what is cheap, train, measure the rest, record."""
+"""One trial of a search: draw, identify, measure what is cheap, train, measure the rest."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ arguments = st.fixed_dictionaries(
 directions = st.sampled_from(["minimize", "maximize"])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(histories, arguments, directions)
 def test_with_one_objective_decisions_are_those_of_optuna(history, arguments, direction):
     ours = study_with(ParetoHyperband(**arguments), [direction])
@@ -28,7 +28,7 @@ def test_with_one_objective_decisions_are_those_of_optuna(history, arguments, di
         assert trial.system_attrs == twin.system_attrs
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(histories, st.integers(1, 4), directions)
 def test_with_a_bootstrap_count_too(history, count, direction):
     ours = study_with(ParetoHyperband(1, 27, 3, count), [direction])
@@ -36,7 +36,7 @@ def test_with_a_bootstrap_count_too(history, count, direction):
     assert replay(ours, history) == replay(optunas, history)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(histories, arguments, directions, directions, st.booleans())
 def test_a_constant_second_objective_changes_no_decision(history, arguments, one, other, first):
     def beside(value):

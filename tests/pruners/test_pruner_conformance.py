@@ -17,10 +17,13 @@ from optuna.storages import GrpcStorageProxy, InMemoryStorage, JournalStorage, R
 from optuna.storages._grpc.server import make_server
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from optuna_nas.pruners import ParetoHyperband, ParetoSuccessiveHalving, report, should_prune
 
-POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
+POSTGRESQL = os.environ.get(
+    "OPTUNA_NAS_POSTGRESQL", "postgresql+psycopg2://root@127.0.0.1:5432/test"
+)
 STORAGES = ("in memory", "sqlite", "journal", "grpc", "postgresql")
 
 
@@ -37,11 +40,17 @@ def open_storage(kind, folder):
     elif kind == "grpc":
         with grpc_over(InMemoryStorage()) as proxy:
             yield proxy
-    elif not POSTGRESQL:
-        fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        fail("no PostgreSQL: set OPTUNA_NAS_POSTGRESQL to the URL of an empty database")
     else:
-        yield RDBStorage(POSTGRESQL)
+        yield postgresql()
+
+
+def postgresql():
+    """The database that OPTUNA_NAS_POSTGRESQL names, or a local one."""
+    try:
+        return RDBStorage(POSTGRESQL)
+    except (ImportError, OperationalError) as error:
+        fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        fail(f"no PostgreSQL, set OPTUNA_NAS_POSTGRESQL to a database's URL: {error}")
 
 
 @contextmanager

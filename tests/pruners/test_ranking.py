@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna._hypervolume.hssp import _solve_hssp
 
-from optuna_nas.pareto import on_front, rank
-from optuna_nas.pruners.ranking import first_among_best
+from optuna_nas.pareto import hypervolume, on_front, rank
+from optuna_nas.pruners.ranking import REFERENCE, contributions, first_among_best, layers_2d
 
 losses = st.one_of(
     st.integers(0, 4).map(float), st.floats(-1e6, 1e6), st.sampled_from([math.inf, -math.inf])
@@ -46,7 +45,12 @@ def test_better_layers_come_first_and_fill_the_quota(rows, quota):
     assert chosen.sum() >= min(quota, len(rows))
     last = layers[chosen].max()
     assert chosen[layers < last].all()
-    assert len(np.unique(rows[chosen], axis=0)) <= quota
+
+
+@settings(deadline=None)
+@given(points(2))
+def test_layers_of_two_objectives_are_the_non_dominated_ranks(rows):
+    assert (layers_2d(rows) == rank(rows)).all()
 
 
 @settings(deadline=None)
@@ -65,16 +69,21 @@ def test_the_order_of_the_others_does_not_matter(rows, quota):
 
 
 @settings(deadline=None)
-@given(st.integers(2, 60), st.data())
-def test_within_a_layer_it_takes_what_greedy_subset_selection_takes(size, data):
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    x = np.sort(rng.random(size))
-    layer = np.column_stack([x, np.sort(rng.random(size))[::-1]])
-    layer = layer[on_front(layer)]
-    quota = data.draw(st.integers(1, len(layer)))
-    scaled = (layer - layer.min(axis=0)) / np.ptp(layer, axis=0).clip(1e-300)
-    taken = _solve_hssp(scaled, np.arange(len(layer)), quota, np.ones(2))
-    assert set(np.flatnonzero(promoted(layer, quota))) == set(taken)
+@given(st.integers(2, 4), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_a_contribution_is_the_volume_lost_without_the_point(objectives, size, seed):
+    rows = np.random.default_rng(seed).random((size, objectives))
+    front = np.unique(rows[on_front(rows)], axis=0)
+    reference = [REFERENCE] * objectives
+    whole = hypervolume(front, reference)
+    lost = [whole - hypervolume(np.delete(front, i, axis=0), reference) for i in range(len(front))]
+    assert contributions(front) == pytest.approx(lost)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 3), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_exactly_the_quota_is_promoted_of_distinct_points(objectives, quota, seed):
+    rows = np.random.default_rng(seed).random((12, objectives))
+    assert promoted(rows, quota).sum() == quota
 
 
 def test_what_is_useless_by_one_objective_comes_last_in_its_layer():

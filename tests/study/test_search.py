@@ -167,7 +167,7 @@ def test_a_changed_search_is_refused_with_what_changed(search, url) -> None:
 def test_other_data_under_the_same_name_is_another_search(search, url) -> None:
     search.run(trials=1, storage=url)
     flipped = nas.datasets.ArrayDataModule(X, 1 - Y, batch_size=32)
-    with pytest.raises(StudyError, match="data.fingerprint"):
+    with pytest.raises(StudyError, match=r"data\.fingerprint"):
         replace(search, data=flipped).run(storage=url)
 
 
@@ -363,6 +363,11 @@ def test_the_search_never_loads_the_test_split(search, url) -> None:
 def test_a_wrong_description_is_refused_before_anything_runs(search, wrong, message) -> None:
     with pytest.raises(DescriptionError, match=message):
         replace(search, **wrong)
+
+
+def test_a_space_for_other_inputs_is_refused_before_the_first_trial(search, url) -> None:
+    with pytest.raises(DescriptionError, match=r"shape \(6,\).*\(1, 8, 8\)"):
+        replace(search, space=nas.spaces.CNN(input_shape=(1, 8, 8))).run(storage=url)
 
 
 @pytest.mark.parametrize("epochs", [0, (0, 3), (4, 3)])

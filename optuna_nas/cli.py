@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the search failed, 2 wrong use, 130 interrupted.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import importlib.util
 import json
@@ -76,6 +77,8 @@ def main(debug: bool) -> None:
     optuna-nas front studies/digits_cnn.py       the front found so far
     optuna-nas dashboard studies/digits_cnn.py   look at the study in the browser
     """
+    if hasattr(signal, "SIGUSR1"):  # `kill -USR1 PID` shows where a run is
+        faulthandler.register(signal.SIGUSR1)
     level = logging.INFO if debug else logging.ERROR
     logging.basicConfig(level=level if debug else logging.WARNING, stream=sys.stderr)
     import optuna

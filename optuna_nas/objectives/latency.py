@@ -24,6 +24,7 @@ PASS_SECONDS = 0.05
 MIN_PASSES = 5
 WARM_UP_SECONDS = 0.03
 CALIBRATION_PASSES = 20
+LOCK_SECONDS = 600.0
 
 Run = Callable[[], object]
 
@@ -156,7 +157,7 @@ def _warm_up(run: Run) -> None:
 def _quiet(network: nn.Module, threads: int) -> Iterator[None]:
     """One measurement at a time on this host, in inference mode, with a fixed thread count."""
     before, training = torch.get_num_threads(), network.training
-    with host_lock("latency"), torch.inference_mode():
+    with host_lock("latency", timeout=LOCK_SECONDS), torch.inference_mode():
         torch.set_num_threads(threads)
         network.eval()
         try:

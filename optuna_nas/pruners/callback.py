@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from threading import Thread
@@ -24,10 +25,11 @@ class PruningCallback(Callback):
     """Reports the monitored metrics after every validated epoch, and prunes the trial.
 
     The step is the number of epochs finished; sanity checks are ignored, and a model without
-    validation reports every epoch. In a single process `optuna.TrialPruned` ends the fit. With
-    several, rank 0 alone reports and decides, every rank stops, and `check_pruned` raises after
-    the fit; spawned processes reach the trial in the process that made this callback, so every
-    storage will do. Log metrics with `sync_dist=True` there.
+    validation reports every epoch. The last epoch of the trainer is reported, but not judged:
+    what has been trained to the end is not thrown away. In a single process `optuna.TrialPruned`
+    ends the fit. With several, rank 0 alone reports and decides, every rank stops, and
+    `check_pruned` raises after the fit; spawned processes reach the trial in the process that
+    made this callback, so every storage will do. Log metrics with `sync_dist=True` there.
 
     Args:
         trial: The running trial; None on ranks other than 0 where the launcher runs the script
@@ -87,10 +89,11 @@ class PruningCallback(Callback):
             return
         self._validated = False
         epochs, values = trainer.current_epoch + 1, self._values(trainer)
+        judged = epochs != trainer.max_epochs
         if trainer.world_size > 1:
-            self.pruned = self._judge_together(trainer, epochs, values)
+            self.pruned = self._judge_together(trainer, epochs, values, judged)
         else:
-            self.pruned = self._judge(epochs, values)
+            self.pruned = self._judge(epochs, values, judged)
         if self.pruned:
             trainer.should_stop = True
             if trainer.world_size == 1 and self._link is None:
@@ -103,7 +106,9 @@ class PruningCallback(Callback):
             optuna.TrialPruned: It was.
         """
         if self.pruned:
-            raise optuna.TrialPruned(f"pruned after epoch {self.epochs}")
+            odd = [name for name, value in self.metrics.items() if math.isnan(value)]
+            reason = f": {', '.join(odd)} is NaN" if odd else ""
+            raise optuna.TrialPruned(f"pruned after epoch {self.epochs}{reason}")
 
     def _values(self, trainer: Trainer) -> dict[str, float]:
         logged = trainer.callback_metrics
@@ -116,21 +121,23 @@ class PruningCallback(Callback):
         monitored = {key: float(logged[name]) for key, name in self._monitors.items()}
         return monitored | self._known
 
-    def _judge(self, epochs: int, values: Mapping[str, float]) -> bool:
+    def _judge(self, epochs: int, values: Mapping[str, float], judged: bool) -> bool:
         self.epochs, self.metrics = epochs, dict(values)
         if self._link is not None:
-            return bool(self._link(epochs, values))
+            return bool(self._link(epochs, values, judged))
         if self._trial is not None:
             report(self._trial, epochs, values)
-            self.pruned = should_prune(self._trial)
+            self.pruned = judged and should_prune(self._trial)
         return self.pruned
 
-    def _judge_together(self, trainer: Trainer, epochs: int, values: Mapping[str, float]) -> bool:
+    def _judge_together(
+        self, trainer: Trainer, epochs: int, values: Mapping[str, float], judged: bool
+    ) -> bool:
         verdict: bool | str = False
         failure: Exception | None = None
         if trainer.is_global_zero:
             try:
-                verdict = self._judge(epochs, values)
+                verdict = self._judge(epochs, values, judged)
             except Exception as error:  # the other ranks wait for an answer
                 verdict, failure = f"{type(error).__name__}: {error}", error
         self.epochs, self.metrics = epochs, dict(values)

@@ -58,8 +58,9 @@ class Lineages:
             competes: Whether a lineage, named by its first trial, is in the same bracket.
         """
         key = completed_rung(rung)
-        with _LOCK:
-            stored = {**self._finished.rungs.get(key, {}), **self._open.rungs.get(key, {})}
+        finished, running = self._finished, self._open
+        with _LOCK:  # another thread may be adding to what is finished
+            stored = {**finished.rungs.get(key, {}), **running.rungs.get(key, {})}
         if self._continues:
             stored = {self._first(number): value for number, value in stored.items()}
         stored.pop(self.root(trial), None)
@@ -79,7 +80,9 @@ class Lineages:
 
     @cached_property
     def _continues(self) -> dict[int, int]:
-        return {**self._finished.continues, **self._open.continues}
+        finished, running = self._finished, self._open
+        with _LOCK:
+            return {**finished.continues, **running.continues}
 
     def _first(self, number: int) -> int:
         while (earlier := self._continues.get(number, number)) < number:

@@ -87,7 +87,7 @@ def requeue(study: optuna.Study) -> list[int]:
     Returns:
         Numbers of the trials that were put back.
     """
-    with host_lock("requeue"):
+    with host_lock("requeue", timeout=60.0):
         now = time.time()
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if abandoned(trial, now):

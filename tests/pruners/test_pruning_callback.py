@@ -108,6 +108,14 @@ def test_it_reports_every_epoch_but_not_the_sanity_check():
     callback.check_pruned()
 
 
+def test_a_network_trained_to_the_end_is_not_thrown_away():
+    study = make_study(PruneAt(4))
+    callback = PruningCallback(study.ask(), "val_accuracy", known={"latency": 3.2})
+    fit(callback, Fixed([0.1, 0.2, 0.3, 0.4]))
+    assert not callback.pruned
+    assert list(curve(study.trials[0], 2)) == [1, 2, 3, 4]
+
+
 def test_it_ends_the_fit_of_a_pruned_trial():
     study = make_study(PruneAt(2))
     trial = study.ask()
@@ -221,11 +229,11 @@ def test_a_pickled_callback_judges_through_the_process_that_made_it():
     callback = PruningCallback(study.ask(), "val_accuracy", known={"latency": 1.0})
     copy = pickle.loads(pickle.dumps(callback))
     values = {"accuracy": 0.5, "latency": 1.0}
-    assert not copy._judge(1, values)
-    assert copy._judge(2, values)
+    assert not copy._judge(1, values, True)
+    assert copy._judge(2, values, True)
     assert callback.pruned and callback.epochs == 2
     with pytest.raises(NASError, match="expected"):
-        copy._judge(3, {"accuracy": 0.5})
+        copy._judge(3, {"accuracy": 0.5}, True)
 
 
 @pytest.fixture(params=["in memory", "sqlite"])

@@ -1,0 +1,116 @@
+"""The README's examples and the files in examples/, run as written."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning
+import optuna
+import pytest
+import torch
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+from torch.utils.data import DataLoader, TensorDataset
+
+from optuna_nas.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^(optuna-nas [^#\n]*?)(?:\s+#.*)?$", README, re.MULTILINE)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers.*",
+    "ignore:.*smaller than the logging interval.*",
+    "ignore:.*Lazy modules.*",
+    "ignore:.*Checkpoint directory.*exists and is not empty.*",
+    "ignore:.*uninitialized parameters.*",
+)
+
+
+class MyModule(lightning.LightningModule):
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def training_step(self, batch, batch_idx):
+        return torch.nn.functional.cross_entropy(self.network(batch[0]), batch[1])
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_accuracy", (self.network(batch[0]).argmax(1) == batch[1]).float().mean())
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=3e-3)
+
+
+class MyData(lightning.LightningDataModule):
+    """A user's module that knows nothing of optuna_nas."""
+
+    def setup(self, stage: str) -> None:
+        x, y = load_digits(return_X_y=True)
+        self.arrays = torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y)
+
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(*(a[:1400] for a in self.arrays)), 64, shuffle=True)
+
+    def val_dataloader(self):
+        return DataLoader(TensorDataset(*(a[1400:] for a in self.arrays)), 256)
+
+
+def test_python_examples_run_as_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"MyModule": MyModule, "MyData": MyData}
+    studies = []
+    for block in BLOCKS:
+        file = tmp_path / f"block{len(studies)}.py"
+        file.write_text(block)
+        exec(compile(block, str(file), "exec"), names)
+        studies.append(names["study"])
+    assert [len(study.trials) for study in studies] == [10, 5, 20]
+    for study in studies:
+        assert isinstance(study, optuna.Study)
+        assert study.best_trials
+        failed = [t.user_attrs for t in study.trials if t.state == optuna.trial.TrialState.FAIL]
+        assert not failed
+
+
+def test_the_first_example_is_short() -> None:
+    assert len(BLOCKS[0].strip().splitlines()) <= 25
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_exist_with_the_options_shown(command: str) -> None:
+    words = command.split()[1:]
+    path, options = words[0], [word for word in words if word.startswith("--")]
+    shown = CliRunner().invoke(main, [path, "--help"])
+    assert shown.exit_code == 0
+    assert all(option in shown.output for option in options)
+
+
+def test_readme_shows_the_commands_of_the_makefile() -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert target in targets
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.py")), ids=lambda f: f.name)
+def test_examples_run(file: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [sys.executable, str(file)], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert '"digest"' in result.stdout or "'digest'" in result.stdout
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.py")), ids=lambda f: f.name)
+def test_every_study_runs_in_its_smoke_form(file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / file.name
+    copy.write_text(file.read_text())
+    assert CliRunner().invoke(main, ["run", str(copy), "--smoke"]).exit_code == 0
+    front = CliRunner().invoke(main, ["front", str(copy), "--smoke", "--json"])
+    assert len({network["digest"] for network in json.loads(front.stdout)}) >= 3
+    assert {p.suffix for p in tmp_path.glob(f"{file.stem}-smoke.*")} == {".db", ".html"}

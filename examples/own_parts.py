@@ -10,7 +10,7 @@ import optuna_nas as nas
 def space(trial):
     width = trial.suggest_int("width", 8, 64, log=True)
     layers = [torch.nn.Flatten(), torch.nn.Linear(64, width), torch.nn.ReLU()]
-    for i in range(trial.suggest_int("depth", 0, 3)):
+    for _ in range(trial.suggest_int("depth", 0, 3)):
         layers += [torch.nn.Linear(width, width), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers, torch.nn.Linear(width, 10))
 

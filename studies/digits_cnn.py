@@ -13,12 +13,12 @@ import optuna_nas as nas
 search = nas.Search(
     name="digits_cnn",
     space=nas.spaces.CNN(
-        input_shape=(1, 8, 8), blocks=(3, 5), channels=(8, 16, 32, 64), kernels=(3, 5)
+        input_shape=(1, 8, 8), blocks=(2, 5), channels=(8, 16, 32, 64), kernels=(3, 5)
     ),
-    data=nas.datasets.Digits(batch_size=64),
+    data=nas.datasets.Digits(validation=0.25, batch_size=64),
     module=partial(nas.model.Classifier, learning_rate=1e-2, warmup_steps=100),
     objectives=[nas.objectives.Accuracy(), nas.objectives.Latency()],
-    constraints=[nas.objectives.FLOPs(max=4e6)],
+    constraints=[nas.objectives.FLOPs(max=3e6)],
     fidelity=nas.Budget(epochs=(2, 18)),
     threads=1,
     trials=120,

@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("optuna_nas.testing")
+
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("optuna_nas", deadline=None)
 settings.load_profile("optuna_nas")

@@ -178,7 +178,7 @@ def test_arguments_cannot_be_changed() -> None:
     args["channels"] = 9
     assert node.args["channels"] == 8
     with pytest.raises(TypeError):
-        node.args["channels"] = 9  # type: ignore[index]
+        node.args["channels"] = 9
 
 
 @pytest.mark.parametrize(

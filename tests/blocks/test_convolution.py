@@ -43,6 +43,6 @@ def test_stride_one_keeps_the_size(kind: str, kernel: int, pixels: tuple[int, in
 
 def test_a_residual_adds_the_input(kind: str) -> None:
     block = BLOCKS[kind]((4, 5, 5), channels=4, residual=True).eval()
-    torch.nn.init.zeros_(block.norm.weight)  # type: ignore[arg-type, union-attr]
+    torch.nn.init.zeros_(block.norm.weight)
     x = torch.randn(2, 4, 5, 5)
     torch.testing.assert_close(block(x), x.relu())

@@ -22,7 +22,7 @@ Y = np.arange(100) % 4
 def batches(data: ArrayDataModule, epoch: int = 0) -> list[torch.Tensor]:
     data.setup("fit")
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+    loader.sampler.set_epoch(epoch)
     return [x for x, _ in loader]
 
 
@@ -59,7 +59,7 @@ def test_the_splits_have_their_shares() -> None:
     data.setup("fit")
     data.setup("test")
     loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
-    assert [len(loader.dataset) for loader in loaders] == [68, 20, 12]  # type: ignore[arg-type]
+    assert [len(loader.dataset) for loader in loaders] == [68, 20, 12]
 
 
 def test_inputs_are_standardised_by_the_training_split() -> None:
@@ -91,7 +91,7 @@ class TestSeal:
         with pytest.raises(DataError, match=r"test split is sealed: call setup\('test'\) first"):
             data.test_dataloader()
         data.setup("test")
-        assert len(data.test_dataloader().dataset) == 20  # type: ignore[arg-type]
+        assert len(data.test_dataloader().dataset) == 20
         data.teardown("test")
         with pytest.raises(DataError, match="sealed"):
             data.test_dataloader()

@@ -14,7 +14,7 @@ def test_has_all_images_in_ten_classes() -> None:
     data.setup("fit")
     data.setup("test")
     loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
-    assert sum(len(loader.dataset) for loader in loaders) == 1797  # type: ignore[arg-type]
+    assert sum(len(loader.dataset) for loader in loaders) == 1797
 
 
 def test_options_reach_the_data_module() -> None:

@@ -34,7 +34,7 @@ class Own(LightningDataModule):
 
 class Dictionaries(Own):
     def train_dataloader(self) -> DataLoader[Any]:
-        return DataLoader([{"x": row} for row in self.x])  # type: ignore[arg-type]
+        return DataLoader([{"x": row} for row in self.x])
 
 
 def test_declared_facts_are_taken() -> None:
@@ -78,7 +78,7 @@ def test_the_fingerprint_changes_with_the_data(other: LightningDataModule) -> No
 
 def test_saved_hyperparameters_count() -> None:
     class Saved(ArrayDataModule):
-        fingerprint = None  # type: ignore[assignment]
+        fingerprint = None
 
         def __init__(self, name: str) -> None:
             super().__init__(np.zeros((20, 2)), np.arange(20) % 2)

@@ -122,10 +122,10 @@ class TestOwnModule:
     def test_is_returned_as_it_is(self) -> None:
         module = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
         module[1].eval()
-        before = module[1].running_mean.clone()  # type: ignore[operator, union-attr]
+        before = module[1].running_mean.clone()
         assert build(module, (1, 8, 8), 3) is module
         assert (module.training, module[1].training) == (True, False)
-        assert torch.equal(module[1].running_mean, before)  # type: ignore[arg-type]
+        assert torch.equal(module[1].running_mean, before)
 
     def test_is_checked_on_the_meta_device(self) -> None:
         with torch.device("meta"):

@@ -88,7 +88,7 @@ def test_the_seed_decides_the_training() -> None:
         seed_everything(5, verbose=False)
         module = Classifier(nn.Linear(4, 2))
         train(module, blobs(), 2)
-        weights.append(module.network.weight.detach().clone())  # type: ignore[operator, union-attr]
+        weights.append(module.network.weight.detach().clone())
     assert torch.equal(*weights)
 
 

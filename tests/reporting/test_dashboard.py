@@ -25,7 +25,7 @@ def test_it_says_where_it_listens_and_ends_with_ctrl_c(monkeypatch: pytest.Monke
     monkeypatch.setattr("webbrowser.open", seen.append)
     serve(InMemoryStorage(), 0, open_browser=True, console=console)
     assert len(seen) == 1 and seen[0].startswith(f"http://{HOST}:")
-    assert seen[0] in console.file.getvalue()  # type: ignore[attr-defined]
+    assert seen[0] in console.file.getvalue()
     serve(InMemoryStorage(), 0, open_browser=False, console=console)
     assert len(seen) == 1
 

@@ -94,7 +94,7 @@ def test_counting_trial_by_trial_in_any_order_ends_where_storage_does(
     study: optuna.Study, random: object
 ) -> None:
     order = list(study.trials)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     tally = Tally(make_study(names=None, directions=[d.name.lower() for d in study.directions]))
     tally._study = study
     for trial in order:

@@ -14,7 +14,7 @@ from optuna_nas.reporting.text import duration, one_line, quantity, with_spread
 def printed(study: optuna.Study, width: int) -> str:
     console = Console(width=width, file=io.StringIO())
     console.print(front_table(study))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     return text
 

@@ -29,7 +29,7 @@ def console(terminal: bool) -> Console:
 
 
 def text(shown: Console) -> str:
-    return str(shown.file.getvalue())  # type: ignore[attr-defined]
+    return str(shown.file.getvalue())
 
 
 def view_of(
@@ -86,7 +86,7 @@ def test_on_a_terminal_the_panel_shows_counts_front_and_progress(search: optuna.
             clock.now += 1
             view.update(search, trial)
         view.epoch(60, 4, {"val_accuracy": 0.9123})
-        view._live.refresh()  # type: ignore[union-attr]
+        view._live.refresh()
     seen = text(shown)
     for part in ("60/60 done", "32 trained · 22 pruned · 6 rejected", "326 epochs", "hypervolume"):
         assert part in seen
@@ -121,7 +121,7 @@ def test_it_is_an_optuna_callback_and_reads_storage_once(monkeypatch: pytest.Mon
     def counted(self: optuna.Study, *args: object, **options: object) -> list[FrozenTrial]:
         nonlocal reads
         reads += 1
-        return original(self, *args, **options)  # type: ignore[arg-type]
+        return original(self, *args, **options)
 
     shown = console(False)
     with LiveView(study, 20, None, shown) as view:

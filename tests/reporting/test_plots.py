@@ -102,7 +102,7 @@ def test_rungs_count_who_went_on_and_who_did_not(search: optuna.Study) -> None:
 
 @pytest.mark.parametrize("plot", PLOTS)
 def test_an_empty_study_has_an_empty_figure(plot: object) -> None:
-    assert isinstance(plot(make_search(0)), go.Figure)  # type: ignore[operator]
+    assert isinstance(plot(make_search(0)), go.Figure)
 
 
 def test_hostile_names_are_text_in_hover_labels() -> None:

@@ -1,125 +1,12 @@
 """Laws of every registered space; a new space is tested without a new test."""
 
-from __future__ import annotations
-
-import json
-import os
-import pickle
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
-import optuna
 import pytest
-import torch
 
 import optuna_nas as nas
-from optuna_nas.architecture import Architecture
-from optuna_nas.blocks import BLOCKS
 from optuna_nas.spaces import SPACES
-
-SAMPLES = 100
-
-
-def draws(space: Any, count: int = SAMPLES) -> Iterator[tuple[optuna.Trial, Architecture]]:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(count):
-        trial = study.ask()
-        yield trial, space(trial)
-
-
-class SpaceConformance:
-    """Laws of a space. Subclass it with fixtures `space` and `input_shape`."""
-
-    def test_one_parameter_name_has_one_distribution(self, space: Any) -> None:
-        known: dict[str, optuna.distributions.BaseDistribution] = {}
-        for trial, _ in draws(space):
-            for name, distribution in trial.distributions.items():
-                assert known.setdefault(name, distribution) == distribution, name
-
-    def test_ordered_sizes_are_no_categories(self, space: Any) -> None:
-        for trial, _ in draws(space):
-            for name, distribution in trial.distributions.items():
-                if isinstance(distribution, optuna.distributions.CategoricalDistribution):
-                    assert all(isinstance(c, (str, bool)) for c in distribution.choices), name
-
-    def test_every_parameter_is_a_choice(self, space: Any) -> None:
-        for trial, _ in draws(space):
-            for name, distribution in trial.distributions.items():
-                assert not distribution.single(), name
-
-    def test_parameters_alone_decide(self, space: Any) -> None:
-        for trial, architecture in draws(space, 20):
-            assert space(optuna.trial.FixedTrial(trial.params)) == architecture
-
-    def test_different_parameters_are_different_networks(self, space: Any) -> None:
-        """Unless the digest says that they are one."""
-        digests: dict[str, Architecture] = {}
-        for _, architecture in draws(space):
-            known = digests.setdefault(architecture.digest, architecture)
-            assert known.describe() == architecture.describe()
-
-    def test_json_restores_every_sample(self, space: Any) -> None:
-        for _, architecture in draws(space):
-            restored = Architecture.from_json(architecture.to_json())
-            assert restored == architecture
-            assert restored.digest == architecture.digest
-
-    def test_every_sample_is_described_in_one_line(self, space: Any) -> None:
-        for _, architecture in draws(space):
-            line = architecture.describe()
-            assert "\n" not in line
-            assert line.startswith(tuple(BLOCKS))
-
-    def test_every_sample_builds(self, space: Any, input_shape: tuple[int, ...]) -> None:
-        for _, architecture in draws(space):
-            network = nas.build(architecture, input_shape, 5, device="meta")
-            assert all(parameter.is_meta for parameter in network.parameters())
-
-    def test_samples_run_forward_and_backward(
-        self, space: Any, input_shape: tuple[int, ...]
-    ) -> None:
-        torch.manual_seed(0)
-        for _, architecture in draws(space, 8):
-            network = nas.build(architecture, input_shape, 5)
-            output = network(torch.randn(4, *input_shape))
-            assert output.shape == (4, 5)
-            assert torch.isfinite(output).all()
-            (output * torch.randn_like(output)).sum().backward()
-            for name, parameter in network.named_parameters():
-                assert parameter.grad is not None, name
-                assert torch.isfinite(parameter.grad).all(), name
-
-    def test_a_restored_sample_computes_the_same(
-        self, space: Any, input_shape: tuple[int, ...]
-    ) -> None:
-        for _, architecture in draws(space, 4):
-            network = nas.build(architecture, input_shape, 5).eval()
-            twin = nas.build(Architecture.from_json(architecture.to_json()), input_shape, 5).eval()
-            twin.load_state_dict(network.state_dict())
-            x = torch.randn(2, *input_shape)
-            torch.testing.assert_close(twin(x), network(x))
-
-    def test_the_description_is_json_and_stable(self, space: Any) -> None:
-        described = json.loads(json.dumps(asdict(space)))
-        assert type(space)(**described) == space
-        assert repr(type(space)(**described)) == repr(space)
-
-    def test_digests_are_equal_in_another_process(self, space: Any) -> None:
-        """Which has another hash seed and does without torch."""
-        code = (
-            "import optuna, pickle, sys; optuna.logging.set_verbosity(optuna.logging.ERROR)\n"
-            f"space = pickle.loads({pickle.dumps(space)!r})\n"
-            "study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))\n"
-            "print(*(space(study.ask()).digest for _ in range(10)))\n"
-            "assert 'torch' not in sys.modules, 'spaces must not import torch'"
-        )
-        environment = {**os.environ, "PYTHONHASHSEED": "7"}
-        command = [sys.executable, "-c", code]
-        output = subprocess.run(command, env=environment, check=True, capture_output=True)
-        assert output.stdout.decode().split() == [a.digest for _, a in draws(space, 10)]
+from optuna_nas.testing import SpaceConformance
 
 
 class TestRegisteredSpaces(SpaceConformance):

@@ -1,0 +1,95 @@
+"""Laws of a block."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from optuna_nas.blocks import Block, Head, Shape
+from optuna_nas.exceptions import SpaceError
+
+__all__ = ["BlockConformance"]
+
+SHAPES: tuple[tuple[Shape, ...], ...] = (
+    ((32, 9, 7),),
+    ((32,),),
+    ((32, 9, 7), (32, 9, 7)),
+    ((32,), (32,), (32,)),
+)
+"""Inputs that are offered to every block; it must accept one of these at least."""
+
+
+def arguments(block: type[Block]) -> Iterator[dict[str, Any]]:
+    """Each of the block's choices in turn, the others at their first value."""
+    first = {name: values[0] for name, values in block.choices.items()}
+    first |= {"outputs": 5} if issubclass(block, Head) else {}
+    yield first
+    for name, values in block.choices.items():
+        yield from ({**first, name: value} for value in values[1:])
+
+
+class BlockConformance:
+    """Laws of a block. Subclass it with a fixture `block`, the class."""
+
+    def cases(self, block: type[Block]) -> list[tuple[Block, tuple[Shape, ...], Shape]]:
+        found = []
+        for shapes in SHAPES:
+            for args in arguments(block):
+                try:
+                    module = block(*shapes, **args)
+                except (SpaceError, TypeError):
+                    continue
+                found.append((module.double(), shapes, module.output_shape(*shapes)))
+        assert found, f"no inputs of {SHAPES} suit {block.__name__}"
+        return found
+
+    def inputs(self, shapes: tuple[Shape, ...]) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        return [
+            torch.randn(6, *s, generator=generator, dtype=torch.double, requires_grad=True)
+            for s in shapes
+        ]
+
+    def test_output_has_the_shape_that_was_promised(self, block: type[Block]) -> None:
+        for module, shapes, promised in self.cases(block):
+            for training in (True, False):
+                output = module.train(training)(*self.inputs(shapes))
+                assert output.shape == (6, *promised)
+                assert torch.isfinite(output).all()
+
+    def test_default_output_shape_agrees(self, block: type[Block]) -> None:
+        for module, shapes, promised in self.cases(block)[:3]:
+            assert Block.output_shape(module.float(), *shapes) == promised
+
+    def test_every_parameter_and_input_receives_a_gradient(self, block: type[Block]) -> None:
+        torch.manual_seed(0)
+        for module, shapes, _ in self.cases(block):
+            inputs = self.inputs(shapes)
+            output = module(*inputs)
+            (output * torch.randn_like(output)).sum().backward()
+            for name, tensor in [*module.named_parameters(), *(("input", x) for x in inputs)]:
+                assert tensor.grad is not None, name
+                assert torch.isfinite(tensor.grad).all(), name
+                assert tensor.grad.abs().max() > 1e-9, f"{name} has no effect"
+
+    def test_a_pickled_copy_computes_the_same(self, block: type[Block]) -> None:
+        for module, shapes, _ in self.cases(block):
+            inputs = self.inputs(shapes)
+            copy = pickle.loads(pickle.dumps(module.eval()))
+            torch.testing.assert_close(copy(*inputs), module(*inputs))
+
+    def test_builds_without_memory_on_the_meta_device(self, block: type[Block]) -> None:
+        _, shapes, _ = self.cases(block)[0]
+        with torch.device("meta"):
+            module = block(*shapes, **next(arguments(block)))
+        assert all(parameter.is_meta for parameter in module.parameters())
+
+    def test_choices_are_plain_data(self, block: type[Block]) -> None:
+        assert json.loads(json.dumps(block.choices)) == {k: [*v] for k, v in block.choices.items()}
+
+    def test_names_its_source(self, block: type[Block]) -> None:
+        assert block.__doc__

@@ -1,16 +1,44 @@
-"""Choosing a part by its name, with an error that helps when there is none of that name."""
+"""Parts known by a name: registering them, and choosing one with an error that helps."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from optuna_nas.exceptions import DescriptionError
 
-__all__ = ["choose"]
+__all__ = ["choose", "registrar"]
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type[Any])
+
+
+def registrar(kind: str, known: dict[str, Any]) -> Callable[[str], Callable[[C], C]]:
+    """Make the decorator `register(name)` that adds classes to `known`.
+
+    A class defined again, as when a notebook's cell is run twice, replaces itself; a name that
+    belongs to another class is a DescriptionError.
+
+    Args:
+        kind: What is registered, for the error: `block`, `space` ...
+        known: Everything registered by name.
+    """
+
+    def register(name: str) -> Callable[[C], C]:
+        def add(cls: C) -> C:
+            owner = known.setdefault(name, cls)
+            if (owner.__module__, owner.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise DescriptionError(
+                    f"expected an unused name of a {kind}, got {name!r}, which is "
+                    f"{owner.__qualname__} of {owner.__module__}; choose another name"
+                )
+            known[name] = cls
+            return cls
+
+        return add
+
+    return register
 
 
 def choose(kind: str, name: str, known: Mapping[str, T]) -> T:

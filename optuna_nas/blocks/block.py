@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.names import registrar
 
 __all__ = ["BLOCKS", "Block", "Head", "Shape", "expect_image", "find", "register"]
 
@@ -52,27 +53,8 @@ class Head(Block):
 BLOCKS: dict[str, type[Block]] = {}
 """Kind of node -> block that builds it."""
 
-_B = TypeVar("_B", bound=type[Block])
-
-
-def register(kind: str) -> Callable[[_B], _B]:
-    """Make a block class known as the builder of nodes of this kind.
-
-    Raises:
-        SpaceError: The kind belongs to another block.
-    """
-
-    def add(block: _B) -> _B:
-        known = BLOCKS.setdefault(kind, block)
-        if (known.__module__, known.__qualname__) != (block.__module__, block.__qualname__):
-            raise SpaceError(
-                f"expected an unused kind of block, got {kind!r}, which is {known.__qualname__} "
-                f"of {known.__module__}; choose another name"
-            )
-        BLOCKS[kind] = block
-        return block
-
-    return add
+register = registrar("kind of block", BLOCKS)
+"""Decorator `register(kind)`: makes a block class the builder of nodes of this kind."""
 
 
 def find(kind: str) -> type[Block]:

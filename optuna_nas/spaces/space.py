@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import SpaceError
+from optuna_nas.names import registrar
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -28,24 +27,5 @@ class Space(Protocol):
 SPACES: dict[str, type[Any]] = {}
 """Name -> class of a ready-made space, whose constructor arguments all have defaults."""
 
-_S = TypeVar("_S", bound=type[Any])
-
-
-def register(name: str) -> Callable[[_S], _S]:
-    """Make a class of spaces known under a name.
-
-    Raises:
-        SpaceError: The name belongs to another class.
-    """
-
-    def add(space: _S) -> _S:
-        known = SPACES.setdefault(name, space)
-        if (known.__module__, known.__qualname__) != (space.__module__, space.__qualname__):
-            raise SpaceError(
-                f"expected an unused name of a space, got {name!r}, which is "
-                f"{known.__qualname__} of {known.__module__}; choose another name"
-            )
-        SPACES[name] = space
-        return space
-
-    return add
+register = registrar("space", SPACES)
+"""Decorator `register(name)`: makes a class of spaces known under a name."""

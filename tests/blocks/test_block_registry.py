@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optuna_nas.blocks import BLOCKS, Block, Conv, find, register
-from optuna_nas.exceptions import SpaceError
+from optuna_nas.exceptions import DescriptionError, SpaceError
 
 
 def test_finds_a_block_by_its_kind() -> None:
@@ -18,7 +18,7 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
 
 
 def test_a_kind_belongs_to_one_block() -> None:
-    with pytest.raises(SpaceError, match="'conv', which is Conv"):
+    with pytest.raises(DescriptionError, match="'conv', which is Conv"):
         register("conv")(type("Other", (Block,), {}))
     assert BLOCKS["conv"] is Conv
 

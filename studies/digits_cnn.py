@@ -13,7 +13,7 @@ import optuna_nas as nas
 search = nas.Search(
     name="digits_cnn",
     space=nas.spaces.CNN(
-        input_shape=(1, 8, 8), blocks=(2, 5), channels=(8, 16, 32, 64), kernels=(3, 5)
+        input_shape=(1, 8, 8), blocks=(1, 5), channels=(8, 16, 32, 64), kernels=(3, 5)
     ),
     data=nas.datasets.Digits(validation=0.25, batch_size=64),
     module=partial(nas.model.Classifier, learning_rate=1e-2, warmup_steps=100),
@@ -21,6 +21,6 @@ search = nas.Search(
     constraints=[nas.objectives.FLOPs(max=3e6)],
     fidelity=nas.Budget(epochs=(2, 18)),
     threads=1,
-    trials=120,
-    smoke={"trials": 16, "fidelity": nas.Budget(epochs=(1, 2))},
+    trials=150,
+    smoke={"trials": 20, "fidelity": nas.Budget(epochs=(2, 4))},
 )

@@ -77,8 +77,8 @@ def main(debug: bool) -> None:
     optuna-nas front studies/digits_cnn.py       the front found so far
     optuna-nas dashboard studies/digits_cnn.py   look at the study in the browser
     """
-    if hasattr(signal, "SIGUSR1"):  # `kill -USR1 PID` shows where a run is
-        faulthandler.register(signal.SIGUSR1)
+    if hasattr(signal, "SIGUSR1") and sys.__stderr__:  # `kill -USR1 PID` shows where a run is
+        faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
     level = logging.INFO if debug else logging.ERROR
     logging.basicConfig(level=level if debug else logging.WARNING, stream=sys.stderr)
     import optuna

@@ -25,9 +25,7 @@ COMMANDS = re.findall(r"^(optuna-nas [^#\n]*?)(?:\s+#.*)?$", README, re.MULTILIN
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*",
     "ignore:.*smaller than the logging interval.*",
-    "ignore:.*Lazy modules.*",
     "ignore:.*Checkpoint directory.*exists and is not empty.*",
-    "ignore:.*uninitialized parameters.*",
 )
 
 

@@ -10,9 +10,10 @@ import importlib
 import importlib.util
 import json
 import logging
+import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -91,7 +92,7 @@ def main(debug: bool) -> None:
 @click.option("--trials", metavar="N", type=click.IntRange(0), help="New trials; 0 only prints.")
 @STORAGE
 @click.option("--timeout", metavar="S", type=float, help="Begin no trial after S seconds.")
-@click.option("--seed", metavar="N", type=int, help="Seed of a new study.")
+@click.option("--seed", metavar="N", type=click.IntRange(0), help="Seed of a new study.")
 @SMOKE
 @JSON
 def run(
@@ -120,7 +121,7 @@ def run(
         return
     study = search.study(url)
     try:
-        _optimise(search, study, url, trials, timeout, Console(stderr=as_json))
+        _optimise(search, study, trials, timeout, Console(stderr=as_json))
     finally:
         _print_front(study, as_json)
         _write_report(study, file.with_name(f"{search.name}.html"))
@@ -129,23 +130,48 @@ def run(
 def _optimise(
     search: Search,
     study: optuna.Study,
-    url: str,
     trials: int | None,
     timeout: float | None,
     console: Console,
 ) -> None:
     from optuna_nas.reporting import LiveView
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     count = search.trials if trials is None else trials
+    interrupts = _Interrupts()
+
+    def on_epoch(trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        interrupts.check()
+        view.epoch(trial, epoch, values)
+
     with LiveView(study, count, timeout, console) as view:
         search.run(
             trials=count,
-            storage=url,
+            storage=study._storage,
             timeout=timeout,
-            callbacks=[view.update],
-            on_epoch=view.epoch,
+            callbacks=[view.update, interrupts.check],
+            on_epoch=on_epoch,
         )
+
+
+class _Interrupts:
+    """Ctrl-C and SIGTERM as KeyboardInterrupt, again if it was lost.
+
+    Python drops an exception that a signal raises while it runs a finaliser.
+    """
+
+    def __init__(self) -> None:
+        self.caught = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._raise)
+
+    def check(self, *_: object) -> None:
+        """Raise what was lost."""
+        if self.caught:
+            raise KeyboardInterrupt
+
+    def _raise(self, *_: object) -> None:
+        self.caught = True
+        raise KeyboardInterrupt
 
 
 @main.command()
@@ -252,6 +278,7 @@ def _search(file: Path, smoke: bool) -> Search:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise click.BadParameter(f"{file} is not a Python file", param_hint="STUDY.py")
+    sys.path.insert(0, str(file.resolve().parent))  # as `python STUDY.py` does
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(file.stem, module)
     try:
@@ -280,8 +307,8 @@ def _beside(file: Path, search: Search, suffix: str) -> str:
 def _load(search: Search, url: str) -> optuna.Study:
     from optuna_nas.study.storage import load
 
-    path = url.removeprefix("sqlite:///")
-    if path != url and not Path(path).exists():  # looking must not create a database
+    path = re.sub(r"\?.*", "", url).removeprefix("sqlite:///")
+    if url.startswith("sqlite:///") and not Path(path).exists():  # looking must not create it
         raise StudyError(f"expected a study in {path}, got no such file; run it first")
     return load(search.name, url)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,29 +24,36 @@ _logger = logging.getLogger(__name__)
 def host_lock(name: str, timeout: float) -> Iterator[None]:
     """Hold a lock that one process on this host can hold at a time.
 
-    It is released when its holder dies, however that happens.
+    It is released when its holder dies, however that happens. Whoever waits for it stands in a
+    queue, a lock of its own, so that a process which takes it again and again lets others in.
 
     Args:
         name: What it guards.
         timeout: Seconds to wait for it; after the first ten, a warning says so.
 
     Raises:
-        NASError: Another process did not give it back in time.
+        NASError: Other processes did not give it back in time.
     """
-    path = Path(tempfile.gettempdir()) / f"optuna-nas-{name}.lock"
-    lock = FileLock(path, mode=0o666)
-    try:
-        lock.acquire(timeout=min(PATIENCE, timeout))
-    except Timeout:
-        _logger.warning(f"waiting for another process that holds {path}")
-        try:
-            lock.acquire(timeout=max(timeout - PATIENCE, 0.0))
-        except Timeout:
-            raise NASError(
-                f"expected {path} to be free within {timeout:g} s, but another process holds it; "
-                f"see which with `fuser {path}`, and end it if it hangs"
-            ) from None
-    try:
+    deadline = time.monotonic() + timeout
+    with ExitStack() as held:
+        with ExitStack() as queue:
+            _take(f"{name}-queue", deadline, queue)
+            _take(name, deadline, held)
         yield
-    finally:
-        lock.release()
+
+
+def _take(name: str, deadline: float, stack: ExitStack) -> None:
+    path = Path(tempfile.gettempdir()) / f"optuna-nas-{name}.lock"
+    lock = FileLock(path, mode=0o666, poll_interval=0.01)
+    for wait in (PATIENCE, float("inf")):
+        left = max(deadline - time.monotonic(), 0.0)
+        try:
+            stack.enter_context(lock.acquire(timeout=min(wait, left)))
+            return
+        except Timeout:
+            if left > wait:
+                _logger.warning(f"waiting for another process that holds {path}")
+    raise NASError(
+        f"expected {path} to be free in time, but another process holds it; "
+        f"see which with `fuser {path}`, and end it if it hangs"
+    )

@@ -180,7 +180,10 @@ def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path) -> None:
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "accuracy" in stdout
-    assert "Traceback" not in stderr
+    # Python reports, and drops, an exception that a signal raises in a finaliser.
+    assert "Traceback" not in re.sub(
+        r"Exception ignored.*?KeyboardInterrupt", "", stderr, flags=re.DOTALL
+    )
     study = optuna.load_study(study_name="tiny", storage=url)
     assert not [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
     count = len(study.trials)

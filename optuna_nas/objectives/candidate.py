@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DataError
 from optuna_nas.model import build
 
-__all__ = ["Candidate"]
+__all__ = ["Candidate", "evaluating"]
 
 
 @dataclass
@@ -55,7 +56,9 @@ class Candidate:
         if self.outputs is not None:
             return build(self.drawn, self.input_shape, self.outputs, device=device)
         if isinstance(self.drawn, nn.Module):
-            return self.drawn  # its training will show whether it fits
+            with evaluating(self.drawn), torch.no_grad():
+                self.drawn(self.example(module=self.drawn))  # lazy modules take their shapes
+            return self.drawn
         raise DataError(
             "expected the data to say how many outputs a network needs, got a LightningDataModule "
             "without an attribute `outputs`; add it, for example the number of classes"
@@ -65,3 +68,15 @@ class Candidate:
         """Zeros (B, *input_shape) on the device of a module (the network by default)."""
         first = next((module or self.network).parameters(), torch.empty(0))
         return torch.zeros(batch, *self.input_shape, device=first.device)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, and each of its modules back into its own after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

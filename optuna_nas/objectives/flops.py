@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from optuna_nas.objectives.candidate import Candidate
+from optuna_nas.objectives.candidate import Candidate, evaluating
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
 
 __all__ = ["FLOPs"]
@@ -29,11 +29,7 @@ class FLOPs(Objective):
 
     def __call__(self, candidate: Candidate) -> Measurement:
         network = candidate.skeleton
-        training = network.training
         counter = FlopCounterMode(display=False)
-        try:
-            with torch.no_grad(), counter:
-                network.eval()(candidate.example(module=network))
-        finally:
-            network.train(training)
+        with evaluating(network), torch.no_grad(), counter:
+            network(candidate.example(module=network))
         return Measurement(float(counter.get_total_flops()))

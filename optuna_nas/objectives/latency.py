@@ -15,7 +15,7 @@ from torch import nn
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.locks import host_lock
-from optuna_nas.objectives.candidate import Candidate
+from optuna_nas.objectives.candidate import Candidate, evaluating
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
 
 __all__ = ["Latency"]
@@ -156,12 +156,10 @@ def _warm_up(run: Run) -> None:
 @contextmanager
 def _quiet(network: nn.Module, threads: int) -> Iterator[None]:
     """One measurement at a time on this host, in inference mode, with a fixed thread count."""
-    before, training = torch.get_num_threads(), network.training
-    with host_lock("latency", timeout=LOCK_SECONDS), torch.inference_mode():
+    before = torch.get_num_threads()
+    with host_lock("latency", LOCK_SECONDS), evaluating(network), torch.inference_mode():
         torch.set_num_threads(threads)
-        network.eval()
         try:
             yield
         finally:
-            network.train(training)
             torch.set_num_threads(before)

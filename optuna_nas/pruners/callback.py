@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Thread
 from typing import Any
 
@@ -38,6 +38,7 @@ class PruningCallback(Callback):
             an objective fills it, any other the next one that is not in `known`.
         known: Objective name -> value that training does not change. Where the study has no
             metric names, the monitored objectives come first.
+        on_epoch: Told the epochs finished and the values reported, in the process of the trial.
 
     Attributes:
         epochs: Epochs finished when last reported.
@@ -54,11 +55,13 @@ class PruningCallback(Callback):
         trial: BaseTrial | None,
         monitor: str | Sequence[str] | Mapping[str, str],
         known: Mapping[str, float] | None = None,
+        on_epoch: Callable[[int, Mapping[str, float]], None] | None = None,
     ) -> None:
         self.epochs = 0
         self.metrics: dict[str, float] = {}
         self.pruned = False
         self._trial = trial
+        self._on_epoch = on_epoch
         self._known = dict(known or {})
         self._monitors = _fill(trial, monitor, self._known)
         self._link: Link | None = None
@@ -125,6 +128,8 @@ class PruningCallback(Callback):
         self.epochs, self.metrics = epochs, dict(values)
         if self._link is not None:
             return bool(self._link(epochs, values, judged))
+        if self._on_epoch is not None:
+            self._on_epoch(epochs, values)
         if self._trial is not None:
             report(self._trial, epochs, values)
             self.pruned = judged and should_prune(self._trial)
@@ -148,7 +153,8 @@ class PruningCallback(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         # A spawned process gets a link to this one instead of a copy of the trial.
-        return {**self.__dict__, "_trial": None, "_server": None, "_link": self._serve()}
+        own = {"_trial": None, "_on_epoch": None, "_server": None, "_link": self._serve()}
+        return self.__dict__ | own
 
     def _serve(self) -> Link:
         if self._link is not None:

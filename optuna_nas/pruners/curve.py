@@ -66,7 +66,7 @@ def should_prune(trial: BaseTrial) -> bool:
         return False
     study = trial.study
     if len(study.directions) > 1:
-        _check_pruner(study.pruner)
+        check_pruner(study.pruner)
     return study.pruner.prune(study, trial._get_latest_trial())
 
 
@@ -150,7 +150,7 @@ def _checked(step: int) -> int:
     return number
 
 
-def _check_pruner(pruner: BasePruner) -> None:
+def check_pruner(pruner: BasePruner) -> None:
     # Optuna's own pruners would find no intermediate values and silently prune nothing.
     stock = type(pruner).__module__.startswith("optuna.pruners.")
     if stock and not isinstance(pruner, NopPruner):

@@ -24,9 +24,12 @@ class Budget:
     epochs: int | tuple[int, int] = (1, 9)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_epochs <= self.max_epochs:
+        pair = (self.epochs, self.epochs) if isinstance(self.epochs, int) else self.epochs
+        whole = isinstance(pair, tuple | list) and all(type(epoch) is int for epoch in pair)
+        if not whole or len(pair) != 2 or not 1 <= pair[0] <= pair[1]:
             raise DescriptionError(
-                f"expected Budget(epochs=(first, last)) with 1 <= first <= last, got {self.epochs}"
+                "expected Budget(epochs=(first, last)) of whole numbers with 1 <= first <= last, "
+                f"got {self.epochs!r}; one number trains every network that long"
             )
 
     @property

@@ -9,38 +9,24 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 __all__ = ["describe", "differences", "digest"]
+
+PLAIN = (str, int, float, bool, type(None))
+LIBRARIES = ("builtins", "functools", "lightning", "numpy", "optuna", "optuna_nas", "torch")
+"""Code from these is described by name; the versions in use are in each trial's record."""
 
 
 def describe(part: Any) -> Any:
     """Say in JSON what a part of a Search is, so that two equal descriptions do the same.
 
-    Functions are described by their source, what they close over and their defaults; other
-    objects by their class, its source where it is not from an installed library, and their plain
-    attributes.
+    Functions are described by their source, defaults, and the values, functions and classes of
+    the user's own that they close over or find in their module; other objects by their class,
+    its source where it is the user's own, and their plain attributes.
     """
-    if part is None or isinstance(part, str | int | float | bool):
-        return part
-    if isinstance(part, Mapping):
-        return {str(key): describe(value) for key, value in part.items()}
-    if isinstance(part, Sequence | set | frozenset):
-        return [describe(value) for value in part]
-    if isinstance(part, functools.partial):
-        return {
-            "partial": describe(part.func),
-            "args": describe(part.args),
-            "keywords": describe(part.keywords),
-        }
-    if isinstance(part, FunctionType):
-        return _function(part)
-    if inspect.ismethod(part):
-        return {"method": part.__name__, "of": describe(part.__self__)}
-    if isinstance(part, type):
-        return {"class": part.__qualname__} | _own_source(part)
-    return {"class": type(part).__qualname__} | _own_source(type(part)) | _attributes(part)
+    return _describe(part, ())
 
 
 def digest(description: Any) -> str:
@@ -62,23 +48,62 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {_short(before)} -> {_short(after)}"
 
 
-def _function(function: FunctionType) -> dict[str, Any]:
-    described: dict[str, Any] = {"function": function.__qualname__, "source": _source(function)}
-    closed = inspect.getclosurevars(function).nonlocals
+def _describe(part: Any, inside: tuple[Any, ...]) -> Any:
+    if isinstance(part, PLAIN):
+        return part
+    if any(part is outer for outer in inside):  # recursion: described where it began
+        return getattr(part, "__qualname__", type(part).__qualname__)
+    inside = (*inside, part)
+    if isinstance(part, Mapping):
+        return {str(key): _describe(value, inside) for key, value in part.items()}
+    if isinstance(part, set | frozenset):
+        return sorted((_describe(value, inside) for value in part), key=json.dumps)
+    if isinstance(part, Sequence):
+        return [_describe(value, inside) for value in part]
+    if isinstance(part, functools.partial):
+        called = {"args": part.args, "keywords": part.keywords}
+        return {"partial": _describe(part.func, inside), **_describe(called, inside)}
+    if isinstance(part, FunctionType):
+        return _function(part, inside)
+    if inspect.ismethod(part):
+        return {"method": part.__name__, "of": _describe(part.__self__, inside)}
+    if isinstance(part, type):
+        return _class(part)
+    return _class(type(part)) | _attributes(part, inside)
+
+
+def _function(function: FunctionType, inside: tuple[Any, ...]) -> dict[str, Any]:
+    described: dict[str, Any] = {"function": function.__qualname__}
+    if not _own(function):
+        return described
+    described["source"] = _source(function)
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
-    if closed:
-        described["closure"] = {name: describe(value) for name, value in sorted(closed.items())}
+    used = inspect.getclosurevars(function)
+    found = {**used.globals, **used.nonlocals}
+    relevant = {k: v for k, v in found.items() if k in used.nonlocals or _relevant(v)}
+    if relevant:
+        described["uses"] = {k: _describe(v, inside) for k, v in sorted(relevant.items())}
     if defaults:
-        described["defaults"] = describe(defaults)
+        described["defaults"] = _describe(defaults, inside)
     return described
 
 
-def _own_source(cls: type) -> dict[str, str]:
-    """Source of a class that the user wrote; an installed library is described by its names."""
-    root = cls.__module__.partition(".")[0]
-    if root in ("builtins", "lightning", "optuna", "optuna_nas", "torch"):
-        return {}
-    return {"source": _source(cls)}
+def _relevant(value: Any) -> bool:
+    """Whether a global that a function uses is a plain value, or the user's own code."""
+    if isinstance(value, PLAIN):
+        return True
+    if isinstance(value, tuple | list | set | frozenset):
+        return all(_relevant(item) for item in value)
+    return isinstance(value, type | FunctionType) and _own(value)
+
+
+def _own(code: type | FunctionType) -> bool:
+    return code.__module__.partition(".")[0] not in LIBRARIES
+
+
+def _class(cls: type) -> dict[str, Any]:
+    own = {base.__qualname__: _source(base) for base in cls.__mro__ if _own(base)}
+    return {"class": cls.__qualname__} | ({"source": own} if own else {})
 
 
 def _source(part: type | Callable[..., Any]) -> str:
@@ -86,16 +111,24 @@ def _source(part: type | Callable[..., Any]) -> str:
         text = textwrap.dedent(inspect.getsource(part))
     except (OSError, TypeError):
         code = getattr(part, "__code__", None)
-        text = repr(part) if code is None else f"{code.co_code.hex()} {code.co_consts}"
+        text = repr(part) if code is None else repr(_instructions(code))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _attributes(part: Any) -> dict[str, Any]:
+def _instructions(code: CodeType) -> list[Any]:
+    constants = [_instructions(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+    return [code.co_code.hex(), code.co_names, constants]
+
+
+def _attributes(part: Any, inside: tuple[Any, ...]) -> dict[str, Any]:
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        return {f.name: describe(getattr(part, f.name)) for f in dataclasses.fields(part)}
-    plain = (str, int, float, bool, tuple, list)
-    values = {k: v for k, v in getattr(part, "__dict__", {}).items() if isinstance(v, plain)}
-    return {key.lstrip("_"): describe(value) for key, value in sorted(values.items())}
+        return {f.name: _describe(getattr(part, f.name), inside) for f in dataclasses.fields(part)}
+    plain = {
+        key.lstrip("_"): value
+        for key, value in getattr(part, "__dict__", {}).items()
+        if isinstance(value, (*PLAIN, tuple, list)) and key.lstrip("_") != "seed"
+    }  # a seed that an object drew for itself differs every time
+    return {key: _describe(value, inside) for key, value in sorted(plain.items())}
 
 
 def _short(value: Any) -> str:

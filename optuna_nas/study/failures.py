@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -13,7 +11,7 @@ __all__ = ["StopOnFailures"]
 
 
 class StopOnFailures:
-    """Optuna callback that stops a study after too many equal failures in a row.
+    """Optuna callback that says when too many equal failures came in a row.
 
     Args:
         limit: Failures of one kind (the class of the error) in a row that are borne.
@@ -25,16 +23,22 @@ class StopOnFailures:
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Count the failure of a trial, or start again from none."""
+        outcome = trial.user_attrs.get("outcome")
         if trial.state != TrialState.FAIL:
-            self.reasons.clear()
+            if outcome not in ("rejected", "reused"):  # these did not get as far as to fail
+                self.reasons.clear()
             return
-        gc.collect()  # what the failed trial held may be what the next one lacks
+        if outcome == "interrupted":
+            return
         reason = trial.user_attrs.get("ended", "no reason in storage")
         if self.reasons and _kind(self.reasons[-1]) != _kind(reason):
             self.reasons.clear()
         self.reasons.append(reason)
-        if len(self.reasons) > self.limit:
-            study.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether too many trials failed in a row."""
+        return len(self.reasons) > self.limit
 
     def raise_if_stopped(self) -> None:
         """Say why the study was stopped, if it was.
@@ -42,7 +46,7 @@ class StopOnFailures:
         Raises:
             SearchStopped: The last trials failed for the same reason.
         """
-        if len(self.reasons) > self.limit:
+        if self.stopped:
             raise SearchStopped(
                 f"stopped after {len(self.reasons)} failures of one kind in a row; "
                 f"the last: {self.reasons[-1]}"

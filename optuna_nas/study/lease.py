@@ -14,7 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import optuna
 import psutil
@@ -87,7 +89,7 @@ def requeue(study: optuna.Study) -> list[int]:
     Returns:
         Numbers of the trials that were put back.
     """
-    with host_lock("requeue", timeout=60.0):
+    with host_lock(f"requeue-{crc32(study.study_name.encode()):x}", timeout=60.0):
         now = time.time()
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if abandoned(trial, now):
@@ -99,7 +101,7 @@ def requeue(study: optuna.Study) -> list[int]:
 
 
 def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Lost and interrupted trials that no other trial continues yet."""
+    """Trials that ended without a word, or were lost or interrupted, and not taken up again."""
     taken_up = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
     outcomes = {t.number: t.user_attrs.get("outcome") for t in trials}
     origin = {t.number: t.user_attrs.get("continues") for t in trials}
@@ -107,14 +109,15 @@ def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     def losses(number: int | None) -> int:
         count = 0
         while number is not None:
-            count += outcomes[number] == "lost"
+            count += outcomes[number] != "interrupted"
             number = origin[number]
         return count
 
     return [
         t
         for t in trials
-        if outcomes[t.number] in ("lost", "interrupted")
+        if t.state == TrialState.FAIL
+        and outcomes[t.number] != "failed"
         and t.number not in taken_up
         and losses(t.number) < MAX_LOSSES
     ]
@@ -122,7 +125,7 @@ def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
     lease = trial.system_attrs.get(LEASE, {})
-    where = f"process {lease['pid']} on {lease['host']}" if lease else "its process"
+    where = f"process {lease['pid']} on {lease['host'].split()[0]}" if lease else "its process"
     storage = study._storage
     try:
         storage.set_trial_user_attr(trial._trial_id, "outcome", "lost")
@@ -144,7 +147,12 @@ def _lease(seconds: float) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    return socket.gethostname()
+    """This host since its start, and where its process ids count: containers share names."""
+    boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    parts = [socket.gethostname()]
+    if boot.exists() and names.exists():
+        parts += [boot.read_text().strip(), str(names.stat().st_ino)]
+    return " ".join(parts)
 
 
 @lru_cache(maxsize=4)

@@ -35,7 +35,7 @@ __all__ = ["OUTCOMES", "Record", "objective_names", "objective_units", "read", "
 OUTCOMES = (
     "trained",  # to the end of its budget
     "pruned",  # at a rung
-    "rejected",  # over a cap, before any training
+    "rejected",  # over a cap, and so before any training wherever that is possible
     "reused",  # an equal training was found in storage
     "failed",  # an error inside the trial
     "interrupted",  # by the user

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+import gc
+import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
+from zlib import crc32
 
 import optuna
 from lightning.pytorch import LightningDataModule, LightningModule
@@ -15,26 +20,30 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
 from optuna_nas import datasets, samplers
 from optuna_nas import objectives as objective_classes
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import DescriptionError, SpaceError
+from optuna_nas.exceptions import DescriptionError, NASError, SpaceError, StudyError
+from optuna_nas.locks import host_lock
 from optuna_nas.model import Classifier
 from optuna_nas.names import choose
 from optuna_nas.objectives import STAGES, Metric, Objective, Parameters
 from optuna_nas.pruners import ParetoHyperband
+from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.study import lease
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.description import describe
 from optuna_nas.study.failures import StopOnFailures
 from optuna_nas.study.storage import connect, hold_to
-from optuna_nas.study.training import OnEpoch
+from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.study.trial import TrialRun
 
 __all__ = ["Search"]
+
+_logger = optuna.logging.get_logger("optuna.nas")  # shown, or not, as Optuna's own lines are
 
 Callbacks = Iterable[Callable[[optuna.Study, FrozenTrial], None]]
 
@@ -101,14 +110,19 @@ class Search:
             raise DescriptionError("expected at least one objective, got none")
         if self.max_failures < 0:
             raise DescriptionError(f"expected max_failures >= 0, got {self.max_failures}")
+        if self.trials < 0 or self.seed < 0:
+            raise DescriptionError(
+                f"expected trials and seed of at least 0, got {self.trials} and {self.seed}"
+            )
         if self.threads is not None and self.threads < 1:
             raise DescriptionError(f"expected threads >= 1, got {self.threads}")
         names = [o.name for o in (*self.optimised, *self.capped)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DescriptionError(f"expected each objective once, got {', '.join(twice)} twice")
-        self._make_sampler(0)
-        self._make_pruner()
+        self._make_sampler()
+        if len(self.optimised) > 1:
+            check_pruner(self._make_pruner())
 
     @cached_property
     def optimised(self) -> tuple[Objective, ...]:
@@ -137,7 +151,8 @@ class Search:
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch."""
-        return datasets.input_shape(self.data)
+        shape: tuple[int, ...] = seeded(datasets.input_shape, self.seed, self.data)
+        return shape
 
     @cached_property
     def outputs(self) -> int | None:
@@ -145,10 +160,15 @@ class Search:
         return datasets.outputs(self.data)
 
     @cached_property
+    def data_fingerprint(self) -> str:
+        """Identity of the data and its splits."""
+        return str(seeded(datasets.fingerprint, self.seed, self.data))
+
+    @cached_property
     def training_description(self) -> dict[str, Any]:
         """What, beside the network, identifies a training."""
         return {
-            "data": datasets.fingerprint(self.data),
+            "data": self.data_fingerprint,
             "module": describe(self.module),
             "epochs": self.fidelity.max_epochs,
             "trainer": describe(self.trainer),
@@ -161,7 +181,7 @@ class Search:
             "space": describe(self.space),
             "data": {
                 "class": type(self.data).__qualname__,
-                "fingerprint": datasets.fingerprint(self.data),
+                "fingerprint": self.data_fingerprint,
             },
             "objectives": describe(self.optimised),
             "constraints": describe(self.capped),
@@ -174,7 +194,14 @@ class Search:
         }
 
     def as_smoke(self) -> Search:
-        """The same search in seconds, as a study of its own."""
+        """The same search in seconds, as a study of its own.
+
+        Raises:
+            DescriptionError: `smoke` has an argument that a Search does not.
+        """
+        names = {f.name for f in fields(self)} - {"smoke", "name"}
+        if unknown := sorted(set(self.smoke) - names):
+            raise DescriptionError(f"expected smoke={{...}} of {sorted(names)}, got {unknown}")
         return replace(self, name=f"{self.name}-smoke", smoke={}, **self.smoke)
 
     def make_module(self, network: nn.Module) -> LightningModule:
@@ -196,16 +223,36 @@ class Search:
         Raises:
             StudyError: The storage cannot be opened, or holds another search under this name.
         """
+        directions = [o.direction for o in self.optimised]
         study = optuna.create_study(
             study_name=self.name,
             storage=connect(storage or f"sqlite:///{self.name}.db"),
-            directions=[o.direction for o in self.optimised],
+            directions=directions,
+            sampler=self._make_sampler(),
             pruner=self._make_pruner(),
             load_if_exists=True,
         )
-        self._prepare(study)
-        study.sampler = self._make_sampler(len(study.get_trials(deepcopy=False)))
+        self.prepare(study)
         return study
+
+    def prepare(self, study: optuna.Study) -> None:
+        """Mark a new study as this search's, or hold a begun one to it; once in a process.
+
+        Raises:
+            StudyError: The study belongs to another search, or to another machine.
+        """
+        seen = self._seen.setdefault(study._storage, {})
+        if study._study_id in seen:
+            return
+        self._check_input_shape()
+        with host_lock(f"study-{crc32(study.study_name.encode()):x}", timeout=120.0):
+            if "calibrations" not in study.user_attrs:
+                self._begin(study)
+        hold_to(study, self.description, any(o.on_device for o in self.measured))
+        known: dict[str, BaseDistribution] = {}
+        for trial in study.get_trials(deepcopy=False):
+            known.update(trial.distributions)
+        seen[study._study_id] = known
 
     def objective(self, trial: optuna.Trial, on_epoch: OnEpoch | None = None) -> list[float]:
         """Run one trial: a plain Optuna objective, for those who hold the loop themselves.
@@ -214,8 +261,7 @@ class Search:
             trial: A running trial of the study that `study` returned.
             on_epoch: As in `run`.
         """
-        self._prepare(trial.study)
-        return TrialRun(self, trial, trial.study.user_attrs["calibrations"], on_epoch)()
+        return TrialRun(self, trial, on_epoch)()
 
     def run(
         self,
@@ -241,19 +287,36 @@ class Search:
                 time.
         """
         study = self.study(storage)
-        lease.requeue(study)
         stop = StopOnFailures(self.max_failures)
-        count = self.trials if trials is None else trials
-        if count > 0:
-            study.optimize(
-                partial(self.objective, on_epoch=on_epoch),
-                n_trials=count,
-                timeout=timeout,
-                catch=(Exception,),
-                callbacks=[*callbacks, stop, _requeue],
-            )
+        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+        with _cheap_collection():
+            for _ in range(self.trials if trials is None else trials):
+                if stop.stopped or time.monotonic() > deadline:
+                    break
+                _requeue(study)
+                finished = self._run_trial(study, on_epoch)
+                for callback in callbacks:
+                    callback(study, finished)
+                stop(study, finished)
         stop.raise_if_stopped()
         return study
+
+    def _run_trial(self, study: optuna.Study, on_epoch: OnEpoch | None) -> FrozenTrial:
+        """Run one trial to its end, whatever that is; only an interrupt goes further up."""
+        trial = study.ask()
+        values, state = None, TrialState.FAIL
+        try:
+            values, state = self.objective(trial, on_epoch), TrialState.COMPLETE
+        except optuna.TrialPruned:
+            state = TrialState.PRUNED
+        except Exception as error:
+            _logger.warning(f"trial {trial.number} failed: {error}", exc_info=True)
+        finally:  # another worker may have given up a trial whose lease was not renewed in time
+            study.tell(trial, values, state, skip_if_finished=True)
+        gc.collect()  # a trainer and its module refer to each other
+        finished = study._storage.get_trial(trial._trial_id)
+        _logger.info(f"trial {trial.number}: {finished.user_attrs.get('ended')}; {values}")
+        return finished
 
     def check_distributions(self, trial: optuna.Trial) -> None:
         """Hold the space to one distribution for each parameter name.
@@ -261,7 +324,7 @@ class Search:
         Raises:
             SpaceError: A name had another distribution in an earlier trial.
         """
-        known = self._distributions
+        known = self._seen[trial.study._storage][trial.study._study_id]
         for name, distribution in trial.distributions.items():
             if known.setdefault(name, distribution) != distribution:
                 raise SpaceError(
@@ -269,24 +332,20 @@ class Search:
                     f"{known[name]}; give a choice that depends on another a name that says so"
                 )
 
-    def _prepare(self, study: optuna.Study) -> None:
-        """Mark or check a study, once in this process."""
-        if study._study_id in self._prepared:
-            return
-        self._check_input_shape()
-        on_device = any(o.on_device for o in self.measured)
-        hold_to(study, self.description, on_device)
-        if study.metric_names is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                study.set_metric_names([o.label for o in self.optimised])
-        if "calibrations" not in study.user_attrs:
-            shared = {o.name: o.calibrate() for o in self.measured}
-            found = {name: value for name, value in shared.items() if value is not None}
-            study.set_user_attr("calibrations", found)
-        for trial in study.get_trials(deepcopy=False):
-            self._distributions.update(trial.distributions)
-        self._prepared.add(study._study_id)
+    def _begin(self, study: optuna.Study) -> None:
+        wanted = [o.direction.upper() for o in self.optimised]
+        if [direction.name for direction in study.directions] != wanted:
+            raise StudyError(
+                f"expected study {study.study_name!r} to have the directions {wanted}, got "
+                f"{[d.name for d in study.directions]}; give the search another name"
+            )
+        hold_to(study, self.description, any(o.on_device for o in self.measured))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([o.label for o in self.optimised])
+        shared = {o.name: o.calibrate() for o in self.measured}
+        found = {name: value for name, value in shared.items() if value is not None}
+        study.set_user_attr("calibrations", found)
 
     def _check_input_shape(self) -> None:
         wanted = getattr(self.space, "input_shape", self.input_shape)
@@ -297,26 +356,37 @@ class Search:
             )
 
     @cached_property
-    def _prepared(self) -> set[int]:
-        return set()
+    def _seen(self) -> WeakKeyDictionary[BaseStorage, dict[int, dict[str, BaseDistribution]]]:
+        """Parameters of each study that was prepared here, and their distributions."""
+        return WeakKeyDictionary()
 
-    @cached_property
-    def _distributions(self) -> dict[str, BaseDistribution]:
-        return {}
-
-    def _make_sampler(self, trials: int) -> BaseSampler:
+    def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return copy.deepcopy(self.sampler)
-        return samplers.by_name(self.sampler, self.seed, trials)
+        return samplers.by_name(self.sampler, self.seed)
 
     def _make_pruner(self) -> BasePruner:
         if isinstance(self.pruner, BasePruner):
             return copy.deepcopy(self.pruner)
-        return choose("pruner", self.pruner, PRUNERS)(self.fidelity)
+        make: Callable[[Budget], BasePruner] = choose("pruner", self.pruner, PRUNERS)
+        return make(self.fidelity)
 
 
-def _requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    lease.requeue(study)
+@contextmanager
+def _cheap_collection() -> Iterator[None]:
+    """Leave what is in memory already out of garbage collections, one of which ends each trial."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _requeue(study: optuna.Study) -> None:
+    try:
+        lease.requeue(study)
+    except NASError as error:  # the next trial will do as well
+        _logger.warning(f"could not look for lost trials: {error}")
 
 
 def _objective(objective: Objective | str) -> Objective:

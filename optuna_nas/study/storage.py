@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.description import differences
@@ -33,11 +33,15 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
             f"the driver of {masked(storage)} is not installed: {error}; "
             f'pip install "optuna-nas[{_extra(storage)}]"'
         ) from error
-    except (ValueError, SQLAlchemyError) as error:
-        reason = masked(str(error).strip().splitlines()[0])
+    except (ValueError, ArgumentError) as error:
         raise StudyError(
-            f"cannot open the storage {masked(storage)}: {reason}; expected a URL such as "
-            "sqlite:///studies/name.db or postgresql://user@host/database"
+            "expected a URL such as sqlite:///studies/name.db or "
+            f"postgresql://user@host/database, got {masked(storage)}: {_first_line(error)}"
+        ) from error
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise StudyError(
+            f"cannot open the storage {masked(storage)}: {_first_line(error)}; "
+            "see whether it is there, and may be read and written"
         ) from error
 
 
@@ -68,8 +72,13 @@ def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) 
     """
     stored = study.user_attrs.get("search")
     if stored is None:
-        study.set_user_attr("search", dict(described))
+        if study.get_trials(deepcopy=False):
+            raise StudyError(
+                f"expected study {study.study_name!r} to be empty or begun by this search, got "
+                "one with trials of something else; give the search another name"
+            )
         study.set_user_attr("device", fingerprint())
+        study.set_user_attr("search", dict(described))
         return
     changes = list(differences(stored, described))
     if on_device:
@@ -85,6 +94,10 @@ def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) 
 def masked(text: str) -> str:
     """Text with the passwords of URLs in it replaced by stars."""
     return re.sub(r"(\w+://[^:/@\s]+):[^@\s]*@", r"\1:***@", text)
+
+
+def _first_line(error: Exception) -> str:
+    return masked(str(error).strip().splitlines()[0])
 
 
 def _extra(url: str) -> str:

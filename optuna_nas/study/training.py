@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import random
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, LambdaCallback
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
 
-__all__ = ["TRAINER", "OnEpoch", "fit"]
+__all__ = ["TRAINER", "OnEpoch", "fit", "seeded"]
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Told the number of a trial, the epochs it has trained, and the values it reported."""
@@ -35,41 +40,40 @@ TRAINER: Mapping[str, Any] = {
 
 
 def fit(
-    module: LightningModule,
+    make_module: Callable[[], LightningModule],
     data: LightningDataModule,
     pruning: PruningCallback,
     epochs: int,
     seed: int,
+    data_seed: int,
     arguments: Mapping[str, Any],
     threads: int | None = None,
-    on_epoch: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> dict[str, float]:
     """Train a module for at most some epochs, and return what it logged last.
 
     Args:
-        module: The LightningModule to train.
+        make_module: Makes the LightningModule to train.
         data: Its data.
         pruning: Reports each validation and ends the training of a trial that is not worth more.
         epochs: Epochs of a full training.
         seed: Seed of everything random in the training.
+        data_seed: Seed under which the data is set up: splits are the same for every trial.
         arguments: Further arguments of the Trainer; they override `TRAINER`.
         threads: Threads that PyTorch may use; as many as it does by default.
-        on_epoch: Called after each validation with the epochs trained and the values reported.
 
     Raises:
         optuna.TrialPruned: The pruner ended the trial.
         KeyboardInterrupt: The user did.
     """
-    own = dict(arguments)
-    callbacks: list[Callback] = [*own.pop("callbacks", ()), pruning]
-    if on_epoch is not None:
-        tell = on_epoch
-        callbacks.append(
-            LambdaCallback(on_train_epoch_end=lambda *_: tell(pruning.epochs, pruning.metrics))
-        )
-    with _calm(), _threads(threads):
+    own = copy.deepcopy(dict(arguments))  # callbacks have a state, which is this trial's
+    callbacks = own.pop("callbacks", None) or []
+    if isinstance(callbacks, Callback):
+        callbacks = [callbacks]
+    with _calm(), _threads(threads), _seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
-        trainer = Trainer(**{**TRAINER, "max_epochs": epochs, "callbacks": callbacks, **own})
+        module = make_module()
+        settings = {**TRAINER, "max_epochs": epochs, "callbacks": [*callbacks, pruning], **own}
+        trainer = Trainer(**settings)
         refuse_relaunch(trainer)
         with _interruptible():
             trainer.fit(module, datamodule=data)
@@ -77,15 +81,43 @@ def fit(
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
+def seeded(function: Callable[..., Any], seed: int, *args: Any, **kwargs: Any) -> Any:
+    """Call a function with the random numbers of torch, numpy and Python from a seed.
+
+    The state of all three is left as it was.
+    """
+    state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            return function(*args, **kwargs)
+    finally:
+        random.setstate(state[0])
+        np.random.set_state(state[1])
+
+
+@contextmanager
+def _seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
+    """Set data up under one seed: a random split must not differ between trials."""
+    vars(data)["setup"] = partial(seeded, data.setup, seed)
+    try:
+        yield
+    finally:
+        del vars(data)["setup"]
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Turn the exit with which Lightning answers Ctrl-C back into the interrupt it was."""
+    """Turn the exit with which Lightning answers Ctrl-C or SIGTERM into an interrupt again."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
+        signalled = isinstance(error, SIGTERMException)
+        if signalled or isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
     finally:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
@@ -20,13 +20,17 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError, TrainingError
 from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
 from optuna_nas.pruners.callback import PruningCallback
+from optuna_nas.pruners.lineages import Lineages
 from optuna_nas.study import description, device, lease
-from optuna_nas.study.training import OnEpoch, fit
+from optuna_nas.study.training import OnEpoch, fit, seeded
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
 
 __all__ = ["TrialRun"]
+
+# Random numbers and thread counts belong to the process: a second trial beside would change both.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class TrialRun:
@@ -35,7 +39,6 @@ class TrialRun:
     Args:
         search: The search it belongs to.
         trial: The trial, just asked for.
-        calibrations: Objective name -> what the study's measurements share.
         on_epoch: Told of each epoch trained.
     """
 
@@ -43,14 +46,12 @@ class TrialRun:
         self,
         search: Search,
         trial: optuna.Trial,
-        calibrations: Mapping[str, Any],
         on_epoch: OnEpoch | None = None,
     ) -> None:
         self.search = search
         self.trial = trial
-        self.calibrations = calibrations
         self.on_epoch = None if on_epoch is None else partial(on_epoch, trial.number)
-        self.seed = int(description.digest([search.seed, trial.number])[:8], 16)
+        self.seed = int(description.digest([search.seed, _root(trial)])[:8], 16)
         self.measurements: dict[str, dict[str, Any]] = {}
         self.epochs = 0
 
@@ -62,7 +63,8 @@ class TrialRun:
                 that was.
             Exception: Whatever went wrong inside it, with the reason in storage.
         """
-        with lease.hold(self.trial), self._recorded():
+        with _ONE_AT_A_TIME, self._recorded(), lease.hold(self.trial):
+            self.search.prepare(self.trial.study)
             drawn = self._draw()
             identity = self._identify(drawn)
             earlier = self._earlier(identity)
@@ -73,7 +75,7 @@ class TrialRun:
                 self.search.input_shape,
                 self.search.outputs,
                 seed=self.seed,
-                calibrations=self.calibrations,
+                calibrations=self.trial.study.user_attrs["calibrations"],
             )
             for stage in STAGES[:-1]:
                 self._measure(candidate, stage)
@@ -84,11 +86,10 @@ class TrialRun:
             return [self.measurements[o.name]["value"] for o in self.search.optimised]
 
     def _draw(self) -> Architecture | nn.Module:
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Inconsistent parameter values")
-            torch.manual_seed(self.seed)
             try:
-                drawn = self.search.space(self.trial)
+                drawn = seeded(self.search.space, self.seed, self.trial)
             except RuntimeWarning as warning:
                 raise SpaceError(
                     f"expected one distribution for each parameter name, got two: {warning} "
@@ -174,17 +175,18 @@ class TrialRun:
             for o in self.search.optimised
             if o.name not in monitors
         }
-        pruning = PruningCallback(self.trial, monitors, known=known)
+        pruning = PruningCallback(self.trial, monitors, known, self.on_epoch)
+        network = candidate.network
         try:
             return fit(
-                self.search.make_module(candidate.network),
+                lambda: self.search.make_module(network),
                 self.search.data,
                 pruning,
                 epochs=self.search.fidelity.max_epochs,
                 seed=self.seed,
+                data_seed=self.search.seed,
                 arguments=self.search.trainer,
                 threads=self.search.threads,
-                on_epoch=self.on_epoch,
             )
         finally:
             self.epochs = pruning.epochs
@@ -229,3 +231,10 @@ class TrialRun:
 
     def _set(self, key: str, value: Any) -> None:
         self.trial.set_user_attr(key, value)
+
+
+def _root(trial: optuna.Trial) -> int:
+    """Number of the first trial of the lineage: a network taken up again is the same training."""
+    if "continues" not in trial.user_attrs:
+        return trial.number
+    return Lineages(trial.study).root(trial.study._storage.get_trial(trial._trial_id))

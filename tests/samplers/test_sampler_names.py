@@ -58,14 +58,21 @@ def test_a_seed_decides_the_choices_of_a_named_sampler(name: str) -> None:
     assert first() == first()
 
 
-def test_after_a_resume_stock_samplers_draw_anew_and_ours_goes_by_the_trial() -> None:
-    def draws(name: str, trials: int) -> float:
-        study = optuna.create_study(sampler=samplers.by_name(name, seed=3, trials=trials))
-        return study.ask().suggest_float("x", 0, 1)
+@pytest.mark.parametrize("name", ["random", "tpe", "gp", "nsga2"])
+def test_draws_hang_on_the_seed_and_the_trial_alone(name: str) -> None:
+    """So that workers differ from each other, and a resumed study does not repeat itself."""
 
-    assert draws("random", 0) != draws("random", 5)
-    assert draws("random", 5) == draws("random", 5)
-    assert draws("nsga2", 0) == draws("nsga2", 5)
+    def draws(seed: int, trials: int) -> list[float]:
+        study = optuna.create_study()
+        drawn = []
+        for _ in range(trials):
+            study.sampler = samplers.by_name(name, seed)  # as if resumed before each trial
+            drawn.append(study.ask().suggest_float("x", 0, 1))
+        return drawn
+
+    assert len(set(draws(3, 4))) == 4
+    assert draws(3, 4) == draws(3, 4)
+    assert draws(3, 4) != draws(4, 4)
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -149,6 +149,19 @@ def test_a_search_that_only_fails_exits_with_1(file: Path) -> None:
     assert "'nothing'" in result.stderr and "val_accuracy" in result.stderr
 
 
+def test_a_study_file_can_import_what_lies_beside_it(file: Path) -> None:
+    file.with_name("beside_tiny.py").write_text("EPOCHS = (1, 2)")
+    text = STUDY.replace("import numpy", "from beside_tiny import EPOCHS\nimport numpy")
+    file.write_text(text.replace("epochs=(1, 3)", "epochs=EPOCHS"))
+    assert call("run", file, "--trials", "1").exit_code == 0
+    assert (
+        call(
+            "front", file, "--storage", f"sqlite:///{file.with_name('tiny.db')}?timeout=9"
+        ).exit_code
+        == 0
+    )
+
+
 def commands() -> list[list[str]]:
     def walk(command: click.Command, path: list[str]):
         yield path

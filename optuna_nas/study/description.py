@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -106,18 +106,24 @@ def _class(cls: type) -> dict[str, Any]:
     return {"class": cls.__qualname__} | ({"source": own} if own else {})
 
 
-def _source(part: type | Callable[..., Any]) -> str:
+def _source(part: type | FunctionType) -> str:
     try:
         text = textwrap.dedent(inspect.getsource(part))
-    except (OSError, TypeError):
-        code = getattr(part, "__code__", None)
-        text = repr(part) if code is None else repr(_instructions(code))
+    except (OSError, TypeError):  # made at a prompt
+        text = repr(_instructions(part))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _instructions(code: CodeType) -> list[Any]:
-    constants = [_instructions(c) if isinstance(c, CodeType) else c for c in code.co_consts]
-    return [code.co_code.hex(), code.co_names, constants]
+def _instructions(part: Any) -> Any:
+    if isinstance(part, type):
+        own = (FunctionType, *PLAIN)
+        members = {k: v for k, v in vars(part).items() if isinstance(v, own)}
+        return [(name, _instructions(value)) for name, value in sorted(members.items())]
+    if isinstance(part, FunctionType):
+        return _instructions(part.__code__)
+    if isinstance(part, CodeType):
+        return [part.co_code.hex(), part.co_names, [_instructions(c) for c in part.co_consts]]
+    return part
 
 
 def _attributes(part: Any, inside: tuple[Any, ...]) -> dict[str, Any]:

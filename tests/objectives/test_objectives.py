@@ -62,6 +62,14 @@ def test_flops_leave_the_mode_of_the_network_alone() -> None:
     assert one.network.training
 
 
+def test_measuring_leaves_each_module_in_its_own_mode() -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4).eval())
+    one = Candidate(network, (4,), 4)
+    FLOPs()(one)
+    Latency(limit=0.1)(one)
+    assert [module.training for module in network.modules()] == [True, True, False]
+
+
 def test_metric_is_what_training_logged_last() -> None:
     one = candidate()
     one.metrics = {"val_accuracy": 0.5, "val_f1": 0.25}

@@ -1,8 +1,13 @@
 """Descriptions tell searches apart that do different things, and only those."""
 
 import functools
+import importlib.util
+import linecache
+from pathlib import Path
 
-from optuna_nas import objectives, spaces
+import pytest
+
+from optuna_nas import objectives, samplers, spaces
 from optuna_nas.study.description import describe, differences, digest
 
 
@@ -36,3 +41,61 @@ def test_differences_name_the_place_and_both_values() -> None:
     assert list(differences(before, after)) == ["[1].max: 8.0 -> 9.0"]
     assert list(differences(before, before)) == []
     assert list(differences({"seed": 0}, {"seed": 0, "new": [1]})) == ["new: null -> [1]"]
+
+
+MODULE = """
+WIDTH = 3
+CHOICES = ("a", "b")
+
+def helper(x):
+    return x + 1
+
+class Base:
+    rate = 0.1
+
+class Recipe(Base):
+    pass
+
+def space(trial):
+    return helper(WIDTH), CHOICES, Recipe
+
+def recursive(n):
+    return recursive(n - 1) if n else WIDTH
+"""
+
+
+def load(folder: Path, text: str):
+    path = folder / "mine.py"
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location("mine", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    # read the sources now: the file is written again
+    return {name: describe(getattr(module, name)) for name in ("space", "Recipe", "recursive")}
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (("", ""), set()),
+        (("# unrelated\n", ""), set()),
+        (("WIDTH = 3", "WIDTH = 4"), {"space", "recursive"}),
+        (('"a", "b"', '"a", "c"'), {"space"}),
+        (("x + 1", "x + 2"), {"space"}),
+        (("rate = 0.1", "rate = 0.2"), {"space", "Recipe"}),
+    ],
+)
+def test_what_the_users_code_uses_counts(tmp_path, change, changed) -> None:
+    before = load(tmp_path, MODULE)
+    linecache.clearcache()
+    after = load(tmp_path, MODULE.replace(*change) if change[0] else MODULE)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_a_seed_that_an_object_drew_for_itself_does_not_count() -> None:
+    assert describe(samplers.NSGAII()) == describe(samplers.NSGAII())
+    assert describe(samplers.NSGAII()) != describe(samplers.NSGAII(population_size=7))
+
+
+def test_sets_have_no_order() -> None:
+    assert describe({"a", "b", "c"}) == ["a", "b", "c"]

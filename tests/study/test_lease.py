@@ -106,3 +106,13 @@ def test_a_failed_trial_stays_failed(study: optuna.Study) -> None:
     trial.set_user_attr("outcome", "failed")
     study.tell(trial, state=TrialState.FAIL)
     assert lease.requeue(study) == []
+
+
+def test_a_trial_that_ended_without_a_word_is_taken_up(study: optuna.Study) -> None:
+    """As after a second Ctrl-C, or one at the moment between training and telling."""
+    for outcome in (None, "trained"):
+        trial = running(study)
+        if outcome:
+            trial.set_user_attr("outcome", outcome)
+        study.tell(trial, state=TrialState.FAIL)
+    assert lease.requeue(study) == [0, 1]

@@ -310,6 +310,151 @@ def test_equal_failures_in_a_row_stop_the_search_and_others_do_not(search, url) 
     assert [t.state == TrialState.FAIL for t in study.trials] == [False, True] * 3
 
 
+def test_one_search_runs_in_several_storages(search, tmp_path) -> None:
+    for name in "ab":
+        study = search.run(trials=2, storage=f"sqlite:///{tmp_path}/{name}.db")
+        assert not [t for t in study.trials if t.state == TrialState.FAIL]
+        assert study.metric_names == ["accuracy (fraction)", "flops (FLOP)"]
+
+
+def test_a_study_of_something_else_is_not_taken_over(search, url) -> None:
+    other = optuna.create_study(study_name="tiny", storage=url, directions=["maximize"] * 2)
+    with pytest.raises(StudyError, match="directions"):
+        search.run(trials=1, storage=url)
+    optuna.delete_study(study_name="tiny", storage=url)
+    other = optuna.create_study(
+        study_name="tiny", storage=url, directions=["maximize", "minimize"]
+    )
+    other.add_trial(optuna.create_trial(values=[1.0, 1.0]))
+    with pytest.raises(StudyError, match="trials of something else"):
+        search.run(trials=1, storage=url)
+
+
+class Noisy(nas.model.Classifier):
+    """Draws random numbers when made, as an auxiliary head does."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        self.extra = nn.Linear(1, 1)
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log("noise", self.extra.weight.item())
+
+
+def noise(search: nas.Search, url: str) -> list[float]:
+    metric = nas.objectives.Metric(name="noise", unit="", direction="maximize", monitor="noise")
+    noisy = replace(search, module=Noisy, objectives=[metric, "flops"], pruner="none")
+    noisy.run(trials=1, storage=url)
+    torch.rand(7)
+    return [t.values[0] for t in replace(noisy).run(trials=1, storage=url).trials]
+
+
+def test_a_training_is_a_function_of_its_seed(search, tmp_path) -> None:
+    first = noise(search, f"sqlite:///{tmp_path}/a.db")
+    torch.rand(3)
+    assert noise(search, f"sqlite:///{tmp_path}/b.db") == first
+    assert len(set(first)) == 2
+
+
+class Patience(lightning.Callback):
+    """Stops its second training at once if it remembers the first."""
+
+    trained = 0
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        self.trained += 1
+        trainer.should_stop = self.trained > 4
+
+
+@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: [c]], ids=["one", "list"])
+def test_callbacks_start_anew_with_each_trial(search, url, wrap) -> None:
+    own = replace(search, trainer={"callbacks": wrap(Patience())}, pruner="none")
+    assert {r.epochs for r in records(own.run(trials=3, storage=url))} == {4}
+
+
+class RandomSplit(lightning.LightningDataModule):
+    """A user's module that splits at random, without a seed."""
+
+    splits: list[list[int]] = []
+
+    def setup(self, stage: str) -> None:
+        data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+        self._train, self._valid = torch.utils.data.random_split(data, [80, 40])
+        self.splits.append(list(self._valid.indices))
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(self._train, 16, shuffle=True)
+
+    def val_dataloader(self):
+        return torch.utils.data.DataLoader(self._valid, 64)
+
+
+def mlp(trial: optuna.Trial) -> nn.Module:
+    return nn.Sequential(nn.LazyLinear(trial.suggest_int("width", 2, 99)), nn.LazyLinear(2))
+
+
+@pytest.mark.filterwarnings("ignore:.*Lazy modules.*", "ignore:.*new feature.*")
+def test_a_random_split_of_the_users_is_one_split(search, url) -> None:
+    """And lazy modules are known by their sizes, though the data names no outputs."""
+    RandomSplit.splits.clear()
+    study = replace(search, data=RandomSplit(), space=mlp, pruner="none").run(2, storage=url)
+    assert len(RandomSplit.splits) > 2
+    assert all(split == RandomSplit.splits[0] for split in RandomSplit.splits)
+    for trial in study.trials:
+        width = trial.params["width"]
+        measured = trial.user_attrs["measurements"]["parameters"]["value"]
+        assert measured == 6 * width + width + 2 * width + 2
+
+
+def test_failures_between_rejections_stop_the_search(search, url) -> None:
+    capped = replace(
+        search,
+        module=logs_other_metric,
+        constraints=[nas.objectives.Parameters(max=900)],
+        sampler="random",
+        max_failures=3,
+    )
+    with pytest.raises(SearchStopped, match="4 failures"):
+        capped.run(trials=40, storage=url)
+
+
+def test_a_trial_given_up_by_others_does_not_end_the_run(search, url) -> None:
+    def robbed(trial: optuna.Trial) -> nas.Architecture:
+        architecture = space(trial)
+        if trial.number == 1:  # another worker thinks that this one is dead
+            storage = trial.study._storage
+            storage.set_trial_user_attr(trial._trial_id, "outcome", "lost")
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return architecture
+
+    study = replace(search, space=robbed).run(trials=4, storage=url)
+    assert [t.state == TrialState.FAIL for t in study.trials] == [False, True, False, False]
+    assert study.trials[2].user_attrs["continues"] == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_several_processes_train_one_trial(search, url) -> None:
+    """Spawned processes report to the trial in this one, which alone decides and records."""
+    told: list[tuple[int, int]] = []
+    spawned = replace(
+        search,
+        trainer={"strategy": "ddp_spawn", "devices": 2, "accelerator": "cpu"},
+        fidelity=nas.Budget(2),
+    )
+    study = spawned.run(1, storage=url, on_epoch=lambda n, e, values: told.append((n, e)))
+    assert [t.user_attrs["ended"] for t in study.trials] == ["trained to the end, 2 epochs"]
+    assert told == [(0, 1), (0, 2)]
+
+
+def test_a_strategy_that_runs_the_script_again_is_refused(search, url) -> None:
+    relaunching = replace(
+        search, trainer={"strategy": "ddp", "devices": 2, "accelerator": "cpu"}, max_failures=0
+    )
+    with pytest.raises(SearchStopped, match="ddp_spawn"):
+        relaunching.run(1, storage=url)
+
+
 class Interrupting(lightning.Callback):
     def on_train_epoch_end(self, trainer, module) -> None:
         raise KeyboardInterrupt
@@ -328,6 +473,8 @@ def test_ctrl_c_marks_the_trial_and_the_next_run_takes_it_up_again(search, url) 
     assert study.trials[1].user_attrs["continues"] == 0
     assert study.trials[1].params == study.trials[0].params
     assert study.trials[1].state == TrialState.COMPLETE
+    seeds = [t.user_attrs["provenance"]["seed"] for t in study.trials]
+    assert seeds[0] == seeds[1] != seeds[2]
     assert [record.superseded for record in records(study)] == [True, False, False]
 
 
@@ -358,6 +505,10 @@ def test_the_search_never_loads_the_test_split(search, url) -> None:
         ({"space": 3}, "callable"),
         ({"data": [1, 2]}, "LightningDataModule"),
         ({"max_failures": -1}, "max_failures"),
+        ({"trials": -1}, "trials"),
+        ({"seed": -1}, "seed"),
+        ({"threads": 0}, "threads"),
+        ({"pruner": optuna.pruners.MedianPruner()}, "ParetoHyperband"),
     ],
 )
 def test_a_wrong_description_is_refused_before_anything_runs(search, wrong, message) -> None:
@@ -370,7 +521,12 @@ def test_a_space_for_other_inputs_is_refused_before_the_first_trial(search, url)
         replace(search, space=nas.spaces.CNN(input_shape=(1, 8, 8))).run(storage=url)
 
 
-@pytest.mark.parametrize("epochs", [0, (0, 3), (4, 3)])
+@pytest.mark.parametrize("epochs", [0, (0, 3), (4, 3), "5", None, (1, 2, 3), (1.5, 3), True])
 def test_a_wrong_budget_is_refused(epochs) -> None:
     with pytest.raises(DescriptionError, match="epochs"):
         nas.Budget(epochs=epochs)
+
+
+def test_a_smoke_form_with_an_unknown_argument_is_refused(search) -> None:
+    with pytest.raises(DescriptionError, match="trails"):
+        replace(search, smoke={"trails": 3}).as_smoke()

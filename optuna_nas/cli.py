@@ -10,12 +10,15 @@ import importlib
 import importlib.util
 import json
 import logging
+import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -154,10 +157,7 @@ def _optimise(
 
 
 class _Interrupts:
-    """Ctrl-C and SIGTERM as KeyboardInterrupt, again if it was lost.
-
-    Python drops an exception that a signal raises while it runs a finaliser.
-    """
+    """Ctrl-C and SIGTERM as KeyboardInterrupt, once no storage is being read or written."""
 
     def __init__(self) -> None:
         self.caught = False
@@ -165,12 +165,17 @@ class _Interrupts:
             signal.signal(number, self._raise)
 
     def check(self, *_: object) -> None:
-        """Raise what was lost."""
+        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
         if self.caught:
             raise KeyboardInterrupt
 
-    def _raise(self, *_: object) -> None:
+    def _raise(self, number: int, frame: FrameType | None) -> None:
         self.caught = True
+        while frame is not None:
+            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
+                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+                return
+            frame = frame.f_back
         raise KeyboardInterrupt
 
 

@@ -98,7 +98,7 @@ def _relevant(value: Any) -> bool:
 
 
 def _own(code: type | FunctionType) -> bool:
-    return code.__module__.partition(".")[0] not in LIBRARIES
+    return (code.__module__ or "").partition(".")[0] not in LIBRARIES
 
 
 def _class(cls: type) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from optuna_nas.pruners import ParetoHyperband, ParetoSuccessiveHalving
 from optuna_nas.testing import PrunerConformance
 
 POSTGRESQL = os.environ.get(
-    "OPTUNA_NAS_POSTGRESQL", "postgresql+psycopg2://root@127.0.0.1:5432/test"
+    "OPTUNA_NAS_POSTGRESQL", "postgresql://root@127.0.0.1:5432/test"
 )
 STORAGES = ("in memory", "sqlite", "journal", "grpc", "postgresql")
 
@@ -33,7 +33,10 @@ def open_storage(kind, folder):
         with grpc_over(InMemoryStorage()) as proxy:
             yield proxy
     else:
-        yield postgresql()
+        storage = postgresql()
+        yield storage
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def postgresql():

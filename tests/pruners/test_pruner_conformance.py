@@ -13,9 +13,7 @@ from sqlalchemy.exc import OperationalError
 from optuna_nas.pruners import ParetoHyperband, ParetoSuccessiveHalving
 from optuna_nas.testing import PrunerConformance
 
-POSTGRESQL = os.environ.get(
-    "OPTUNA_NAS_POSTGRESQL", "postgresql://root@127.0.0.1:5432/test"
-)
+POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "postgresql://root@127.0.0.1:5432/test")
 STORAGES = ("in memory", "sqlite", "journal", "grpc", "postgresql")
 
 

@@ -1,7 +1,7 @@
 """Accuracy against measured latency of small CNNs on scikit-learn's handwritten digits.
 
-1,797 real images of 8x8 pixels that come with scikit-learn: nothing is downloaded. About four
-minutes on two cores.
+1,797 real images of 8x8 pixels that come with scikit-learn: nothing is downloaded. Two to three
+minutes on one core.
 
     optuna-nas run studies/digits_cnn.py
 """

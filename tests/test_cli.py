@@ -204,6 +204,21 @@ def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path) -> None:
     assert len(optuna.load_study(study_name="tiny", storage=url).trials) >= count + 2 - 1
 
 
+def test_a_killed_process_loses_no_trial(file: Path) -> None:
+    command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
+    process = subprocess.Popen([*command, "--trials", "1000"], stdout=subprocess.DEVNULL)
+    url = f"sqlite:///{file.with_name('tiny.db')}"
+    _wait_for(lambda: _finished(url) >= 2 and _running(url), process)
+    process.kill()
+    process.wait()
+    (lost,) = _running(url)
+    assert call("run", file, "--trials", "1").exit_code == 0
+    trials = optuna.load_study(study_name="tiny", storage=url).trials
+    assert trials[lost].user_attrs["outcome"] == "lost"
+    assert trials[-1].user_attrs["continues"] == lost
+    assert trials[lost].params.items() <= trials[-1].params.items()
+
+
 def test_two_workers_share_a_study(file: Path) -> None:
     """The same command twice at once: no trial is lost and no two draw the same number."""
     command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
@@ -222,11 +237,18 @@ def test_two_workers_share_a_study(file: Path) -> None:
 
 
 def _finished(url: str) -> int:
+    return sum(t.state.is_finished() for t in _trials(url))
+
+
+def _running(url: str) -> list[int]:
+    return [t.number for t in _trials(url) if t.state == optuna.trial.TrialState.RUNNING]
+
+
+def _trials(url: str) -> list[optuna.trial.FrozenTrial]:
     try:
-        study = optuna.load_study(study_name="tiny", storage=url)
-    except Exception:
-        return 0
-    return sum(t.state.is_finished() for t in study.trials)
+        return optuna.load_study(study_name="tiny", storage=url).trials
+    except Exception:  # not there yet, or just being made
+        return []
 
 
 def _wait_for(condition, process: subprocess.Popen) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.description import differences
 from optuna_nas.study.device import fingerprint
+from optuna_nas.study.sqlite import write_ahead
 
 __all__ = ["connect", "hold_to", "load", "masked"]
 
@@ -27,7 +28,9 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
     if isinstance(storage, BaseStorage):
         return optuna.storages.get_storage(storage)
     try:
-        return optuna.storages.get_storage(storage)
+        opened = optuna.storages.get_storage(storage)
+        write_ahead(opened)
+        return opened
     except ImportError as error:
         raise StudyError(
             f"the driver of {masked(storage)} is not installed: {error}; "

@@ -50,3 +50,16 @@ def test_a_changed_device_is_refused_where_it_matters() -> None:
     hold_to(study, {"seed": 0}, on_device=False)
     with pytest.raises(StudyError, match=r"device.processor: \"abacus\""):
         hold_to(study, {"seed": 0}, on_device=True)
+
+
+def journal_mode(storage) -> str:
+    with storage._backend.engine.connect() as connection:
+        return connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+
+
+def test_sqlite_files_log_ahead_on_a_local_disk_alone(tmp_path, monkeypatch, caplog) -> None:
+    assert journal_mode(connect(f"sqlite:///{tmp_path}/local.db")) == "wal"
+    assert journal_mode(connect("sqlite:///:memory:")) == "memory"
+    monkeypatch.setattr("optuna_nas.study.sqlite._file_system", lambda path: "nfs4")
+    assert journal_mode(connect(f"sqlite:///{tmp_path}/remote.db")) == "delete"
+    assert "network file system (nfs4)" in caplog.text

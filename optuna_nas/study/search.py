@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import gc
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 from zlib import crc32
@@ -20,32 +17,26 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
 from optuna_nas import datasets, samplers
 from optuna_nas import objectives as objective_classes
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import DescriptionError, NASError, SpaceError, StudyError
+from optuna_nas.exceptions import DescriptionError, SpaceError, StudyError
 from optuna_nas.locks import host_lock
 from optuna_nas.model import Classifier
 from optuna_nas.names import choose
 from optuna_nas.objectives import STAGES, Metric, Objective, Parameters
 from optuna_nas.pruners import ParetoHyperband
 from optuna_nas.pruners.curve import check_pruner
-from optuna_nas.study import lease
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.description import describe
-from optuna_nas.study.failures import StopOnFailures
+from optuna_nas.study.loop import Callbacks, run_trials
 from optuna_nas.study.storage import connect, hold_to
 from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.study.trial import TrialRun
 
 __all__ = ["Search"]
-
-_logger = optuna.logging.get_logger("optuna.nas")  # shown, or not, as Optuna's own lines are
-
-Callbacks = Iterable[Callable[[optuna.Study, FrozenTrial], None]]
 
 PRUNERS: dict[str, Callable[[Budget], BasePruner]] = {
     "hyperband": lambda budget: ParetoHyperband(
@@ -287,36 +278,16 @@ class Search:
                 time.
         """
         study = self.study(storage)
-        stop = StopOnFailures(self.max_failures)
-        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
-        with _cheap_collection():
-            for _ in range(self.trials if trials is None else trials):
-                if stop.stopped or time.monotonic() > deadline:
-                    break
-                _requeue(study)
-                finished = self._run_trial(study, on_epoch)
-                for callback in callbacks:
-                    callback(study, finished)
-                stop(study, finished)
-        stop.raise_if_stopped()
+        count = self.trials if trials is None else trials
+        run_trials(
+            study,
+            partial(self.objective, on_epoch=on_epoch),
+            count,
+            timeout,
+            callbacks,
+            self.max_failures,
+        )
         return study
-
-    def _run_trial(self, study: optuna.Study, on_epoch: OnEpoch | None) -> FrozenTrial:
-        """Run one trial to its end, whatever that is; only an interrupt goes further up."""
-        trial = study.ask()
-        values, state = None, TrialState.FAIL
-        try:
-            values, state = self.objective(trial, on_epoch), TrialState.COMPLETE
-        except optuna.TrialPruned:
-            state = TrialState.PRUNED
-        except Exception as error:
-            _logger.warning(f"trial {trial.number} failed: {error}", exc_info=True)
-        finally:  # another worker may have given up a trial whose lease was not renewed in time
-            study.tell(trial, values, state, skip_if_finished=True)
-        gc.collect()  # a trainer and its module refer to each other
-        finished = study._storage.get_trial(trial._trial_id)
-        _logger.info(f"trial {trial.number}: {finished.user_attrs.get('ended')}; {values}")
-        return finished
 
     def check_distributions(self, trial: optuna.Trial) -> None:
         """Hold the space to one distribution for each parameter name.
@@ -370,23 +341,6 @@ class Search:
             return copy.deepcopy(self.pruner)
         make: Callable[[Budget], BasePruner] = choose("pruner", self.pruner, PRUNERS)
         return make(self.fidelity)
-
-
-@contextmanager
-def _cheap_collection() -> Iterator[None]:
-    """Leave what is in memory already out of garbage collections, one of which ends each trial."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-def _requeue(study: optuna.Study) -> None:
-    try:
-        lease.requeue(study)
-    except NASError as error:  # the next trial will do as well
-        _logger.warning(f"could not look for lost trials: {error}")
 
 
 def _objective(objective: Objective | str) -> Objective:

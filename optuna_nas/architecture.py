@@ -133,14 +133,14 @@ class Architecture:
         return json.dumps({"format": FORMAT, "nodes": nodes, "output": self.output})
 
     @classmethod
-    def from_json(cls, text: str) -> Architecture:
-        """Restore an architecture written by `to_json`.
+    def from_json(cls, text: str | Mapping[str, Any]) -> Architecture:
+        """Restore an architecture written by `to_json`, from its text or from the parsed text.
 
         Raises:
             SpaceError: Text that is not such JSON, or of a newer format.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text) if isinstance(text, str) else text
             if data["format"] != FORMAT:
                 raise SpaceError(
                     f"expected architecture format {FORMAT}, got {data['format']!r}; "
@@ -153,7 +153,9 @@ class Architecture:
         except SpaceError:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise SpaceError(f"expected an architecture in JSON, got {text[:80]!r}") from error
+            raise SpaceError(
+                f"expected an architecture in JSON, got {str(text)[:80]!r}"
+            ) from error
 
     @cached_property
     def digest(self) -> str:
@@ -209,12 +211,19 @@ def _text(value: Any) -> str:
 def _plain(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
     """Copy arguments as JSON returns them, so that a round trip changes nothing."""
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(args), allow_nan=False))
+        text = json.dumps(dict(args), allow_nan=False)
+        plain: dict[str, Any] = json.loads(text, parse_float=_number)
     except (TypeError, ValueError) as error:
         raise SpaceError(
             f"expected arguments of node {name!r} that JSON can hold, got {args}: {error}"
         ) from error
     return plain
+
+
+def _number(text: str) -> float | int:
+    """A float, or the integer that it equals: `dropout=0` and `dropout=0.0` are one network."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _dumps(value: Any) -> str:

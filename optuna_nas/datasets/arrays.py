@@ -160,19 +160,23 @@ class ArrayDataModule(LightningDataModule):
 
     def _load(self, name: str) -> TensorData:
         chosen: Array = getattr(self._splits, name)
-        x: Array = self._x[chosen].astype(np.float32)
+        x: Array = self._x[chosen]
         if self.standardise:
             mean, deviation = self._statistics
             x = (x - mean) / deviation
-        return TensorData(torch.from_numpy(x), torch.from_numpy(self._y[chosen]))
+        return TensorData(
+            torch.from_numpy(x.astype(np.float32)), torch.from_numpy(self._y[chosen])
+        )
 
     @cached_property
     def _statistics(self) -> tuple[Array, Array]:
-        """Mean and deviation over the training split, of shape (C, 1, 1) or (F,)."""
+        """Mean and deviation over the training split, float64 of shape (C, 1, 1) or (F,)."""
         x = self._x[self._splits.train]
         axes = (0, *range(2, x.ndim))
-        mean, deviation = x.mean(axes, keepdims=True)[0], x.std(axes, keepdims=True)[0]
-        return mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
+        mean = x.mean(axes, dtype=np.float64, keepdims=True)[0]
+        deviation = x.std(axes, dtype=np.float64, keepdims=True)[0]
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)  # what a constant feature shows
+        return mean, np.where(deviation > rounding, deviation, 1.0)
 
     def _data(self, name: str) -> TensorData:
         if name not in self._ready:

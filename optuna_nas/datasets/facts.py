@@ -10,8 +10,10 @@ from typing import Any
 from weakref import WeakSet
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
 
 from optuna_nas.exceptions import DataError
 
@@ -86,10 +88,16 @@ def _prepare(datamodule: LightningDataModule) -> None:
 
 def _plain(value: Any) -> Any:
     """A value as JSON, arrays by their content; None for what cannot be told apart."""
+    if isinstance(value, TensorDataset):
+        return [_plain(tensor) for tensor in value.tensors]
+    if isinstance(value, Subset):
+        return [_plain(value.dataset), list(value.indices)]
     if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
+        kind, value = str(value.dtype), value.detach().cpu().contiguous()
+        return [kind, list(value.shape), _plain(value.reshape(-1).view(torch.uint8).numpy())]
     if isinstance(value, np.ndarray):
-        content = hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
+        plain = value if value.dtype.kind in "biufcSU" else np.array(repr(value.tolist()))
+        content = hashlib.sha256(np.ascontiguousarray(plain).data).hexdigest()
         return [str(value.dtype), list(value.shape), content]
     if isinstance(value, Path):
         return str(value)

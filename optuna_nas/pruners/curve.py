@@ -141,7 +141,9 @@ def _number(key: str, value: object) -> float:
 def _checked(step: int) -> int:
     try:
         number = int(step)
-    except (TypeError, ValueError):
+        if number != step:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"expected an integer step, got {step!r} of type {type(step).__name__}"
         ) from None

@@ -61,8 +61,10 @@ class Archive:
         return [record for _, record in rows if chosen[record.digest or record.number] is record]
 
     def hypervolume(self, reference: Sequence[float]) -> float:
-        """Volume between the front and a reference point of losses (M,)."""
-        return pareto.hypervolume(self._points, reference)
+        """Volume between the front, each network once, and a reference point of losses (M,)."""
+        shown = {record.number for record in self.front()}
+        mask = np.array([member.number in shown for member in self._members], dtype=bool)
+        return pareto.hypervolume(self._points[mask], reference)
 
 
 def reference_point(losses: Iterable[pareto.Losses]) -> list[float]:

@@ -12,7 +12,6 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
 
 from optuna_nas.reporting.archive import Archive, reference_point
 from optuna_nas.study.record import OUTCOMES, Record, objective_names, objective_units, records
@@ -20,7 +19,6 @@ from optuna_nas.study.record import OUTCOMES, Record, objective_names, objective
 __all__ = [
     "HypervolumeHistory",
     "Totals",
-    "feasible",
     "front",
     "front_json",
     "hypervolume_history",
@@ -159,11 +157,6 @@ def status(study: optuna.Study) -> dict[str, int | float]:
     }
 
 
-def feasible(trial: FrozenTrial) -> bool:
-    """Whether a trial keeps every constraint."""
-    return all(value <= 0 for value in trial.constraints.values())
-
-
 def reached(record: Record) -> int:
     """Epoch that a trial reached, counting what it inherited."""
     return max((record.epochs, *record.curve))
@@ -200,10 +193,7 @@ def reference_values(reference: Sequence[float], study: optuna.Study) -> dict[st
 
 def _finished(study: optuna.Study) -> Iterator[Record]:
     """Complete, feasible trials that no later one continues."""
-    trials = study.get_trials(deepcopy=False)
-    for record in records(study):
-        if record.values and not record.superseded and feasible(trials[record.number]):
-            yield record
+    return (r for r in records(study) if r.values and r.feasible and not r.superseded)
 
 
 def _finite(record: Record) -> bool:

@@ -71,7 +71,7 @@ def write_report(study: optuna.Study, path: str | Path) -> None:
     text = _render(study)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".report-") as folder:
         draft = Path(folder, target.name)
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="replace")
         os.replace(draft, target)
 
 

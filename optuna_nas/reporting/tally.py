@@ -9,7 +9,6 @@ from optuna.trial import FrozenTrial
 
 from optuna_nas import pareto
 from optuna_nas.reporting.archive import FIRST, Archive, reference_point
-from optuna_nas.reporting.front import feasible
 from optuna_nas.study.record import Record, objective_names, read, records
 
 __all__ = ["Tally"]
@@ -41,7 +40,7 @@ class Tally:
         if record.continues is not None or record.number > 1.1 * len(self._known) + 10:
             self._load()
         else:
-            self._count(record, feasible(trial))
+            self._count(record)
         return record
 
     def front(self) -> list[Record]:
@@ -58,17 +57,16 @@ class Tally:
         self._known: set[int] = set()
         self._first: list[tuple[int, pareto.Losses]] = []
         self._archive = Archive(self._study.directions)
-        trials = self._study.get_trials(deepcopy=False)
         for record in records(self._study):
-            if trials[record.number].state.is_finished():
-                self._count(record, feasible(trials[record.number]))
+            if record.finished:
+                self._count(record)
 
-    def _count(self, record: Record, feasible: bool) -> None:
+    def _count(self, record: Record) -> None:
         self._known.add(record.number)
         self.epochs += record.epochs
         self.counts[record.outcome] += not record.superseded
         if record.values:
             loss = self._archive.loss(record)
             self._first = sorted([*self._first, (record.number, loss)], key=lambda f: f[0])[:FIRST]
-        if record.values and feasible and not record.superseded:
+        if record.values and record.feasible and not record.superseded:
             self._archive.add(record)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
@@ -24,7 +24,7 @@ __all__ = ["NSGAII", "by_name"]
 S = TypeVar("S", bound=BaseSampler)
 
 
-def seeded_by_trial(sampler: S, seed: int) -> S:
+def seeded_by_trial(name: str, sampler: S, seed: int) -> S:
     """Make a stock sampler draw by the seed and the number of the trial alone.
 
     By itself it draws one sequence, the same in every worker, and from its start after a resume.
@@ -35,7 +35,13 @@ def seeded_by_trial(sampler: S, seed: int) -> S:
             for part in (self, *vars(self).values()):
                 if isinstance(state := getattr(part, "_rng", None), LazyRandomState):
                     state.rng.seed(np.random.SeedSequence((seed, trial.number)).generate_state(4))
+            for cache in ("_gprs_cache_list", "_constraints_gprs_cache_list"):
+                if hasattr(self, cache):  # a warm start, which a resumed study would not have
+                    setattr(self, cache, None)
             super().before_trial(study, trial)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return by_name, (name, seed)
 
     ByTrial.__name__ = ByTrial.__qualname__ = type(sampler).__name__
     sampler.__class__ = ByTrial
@@ -45,12 +51,12 @@ def seeded_by_trial(sampler: S, seed: int) -> S:
 # On conditional spaces multivariate TPE found more than TPE with groups, in a quarter of the time.
 NAMES: dict[str, Callable[[int], BaseSampler]] = {
     "nsga2": lambda seed: NSGAII(seed=seed),
-    "random": lambda seed: seeded_by_trial(optuna.samplers.RandomSampler(seed), seed),
+    "random": lambda seed: seeded_by_trial("random", optuna.samplers.RandomSampler(seed), seed),
     "tpe": lambda seed: seeded_by_trial(
-        optuna.samplers.TPESampler(multivariate=True, seed=seed), seed
+        "tpe", optuna.samplers.TPESampler(multivariate=True, seed=seed), seed
     ),
     "gp": lambda seed: seeded_by_trial(
-        optuna.samplers.GPSampler(warn_independent_sampling=False, seed=seed), seed
+        "gp", optuna.samplers.GPSampler(warn_independent_sampling=False, seed=seed), seed
     ),
 }
 

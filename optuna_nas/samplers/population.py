@@ -37,7 +37,7 @@ class Member:
 
     trial: FrozenTrial
     lineage: int
-    genes: int
+    genes: frozenset[tuple[str, float]]
     level: tuple[int, float]
     losses: tuple[float, ...]
     free: int
@@ -97,6 +97,7 @@ class Population:
             return self.members
         member = _member(trial, _lineage(trial, trials), self._directions)
         others = [m for m in self.members if m.lineage != member.lineage]
+        others = [m for m in others if m.genes != member.genes or m.level <= member.level]
         if all(m.genes != member.genes for m in others):
             others.append(member)
         return by_worth(others)[: self._size]
@@ -163,13 +164,13 @@ def _lineage(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
     return number
 
 
-def _genes(trial: FrozenTrial) -> int:
+def _genes(trial: FrozenTrial) -> frozenset[tuple[str, float]]:
     # Internal values are floats in every storage; external ones may be 1 here and 1.0 there.
     internal = {
         name: trial.distributions[name].to_internal_repr(value)
         for name, value in trial.params.items()
     }
-    return hash(frozenset(internal.items()))
+    return frozenset(internal.items())
 
 
 def _finish(trial: FrozenTrial) -> tuple[datetime, int]:

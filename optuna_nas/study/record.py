@@ -28,7 +28,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_nas.pruners.curve import curve
+from optuna_nas.pruners.curve import bare, curve
 
 __all__ = ["OUTCOMES", "Record", "objective_names", "objective_units", "read", "records"]
 
@@ -64,6 +64,8 @@ class Record:
         reused_from: Trial whose training was used again.
         continues: Trial that this one takes up again.
         superseded: Whether a later trial continues this one, so that it no longer counts.
+        finished: Whether it has ended, in whatever way.
+        feasible: Whether it keeps every constraint that was set.
     """
 
     number: int
@@ -80,6 +82,8 @@ class Record:
     reused_from: int | None
     continues: int | None
     superseded: bool
+    finished: bool
+    feasible: bool
 
     @property
     def parameters(self) -> int | None:
@@ -96,7 +100,8 @@ class Record:
 def objective_names(study: optuna.Study) -> list[str]:
     """Names of the objectives, without their units, in order."""
     names = study.metric_names or [f"objective {i}" for i in range(len(study.directions))]
-    return [name.split(" (")[0] for name in names]
+    short = [bare(name) for name in names]
+    return short if len(set(short)) == len(short) else list(names)
 
 
 def objective_units(study: optuna.Study) -> list[str]:
@@ -117,7 +122,7 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
     """One trial of a study whose objectives have these names."""
     attrs = trial.user_attrs
     values = trial.values if trial.state == TrialState.COMPLETE else []
-    spent = attrs.get("spent", {})
+    spent = attrs.get("spent") or {}
     learned = {
         step: dict(zip(names, vector, strict=True))
         for step, vector in curve(trial, len(names)).items()
@@ -127,17 +132,24 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
         outcome=attrs.get("outcome", _outcome(trial.state)),
         ended=attrs.get("ended", ""),
         values=dict(zip(names, values, strict=False)),
-        measurements=attrs.get("measurements", {}),
+        measurements=attrs.get("measurements") or {},
         network=attrs.get("network", ""),
         digest=attrs.get("digest", ""),
         architecture=attrs.get("architecture"),
         epochs=int(spent.get("epochs", len(learned))),
         seconds=float(spent.get("seconds", 0.0)),
         curve=learned,
-        reused_from=attrs.get("reused_from"),
-        continues=attrs.get("continues"),
+        reused_from=_earlier(trial, "reused_from"),
+        continues=_earlier(trial, "continues"),
         superseded=superseded,
+        finished=trial.state.is_finished(),
+        feasible=all(value <= 0 for value in trial.constraints.values()),
     )
+
+
+def _earlier(trial: FrozenTrial, key: str) -> int | None:
+    number = trial.user_attrs.get(key)
+    return number if isinstance(number, int) and 0 <= number < trial.number else None
 
 
 def _outcome(state: TrialState) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Mapping
 from typing import Any
@@ -216,3 +217,17 @@ def test_arguments_that_json_cannot_hold_are_refused(value: Any) -> None:
 def test_text_that_is_no_architecture_is_refused(text: str) -> None:
     with pytest.raises(SpaceError, match="expected"):
         Architecture.from_json(text)
+
+
+def test_what_a_trial_stores_is_enough_to_rebuild_it() -> None:
+    assert Architecture.from_json(json.loads(CHAIN.to_json())) == CHAIN
+    for wrong in (None, 3, {"nodes": []}):
+        with pytest.raises(SpaceError, match="expected an architecture in JSON"):
+            Architecture.from_json(wrong)
+
+
+def test_equal_numbers_are_one_network() -> None:
+    whole, decimal = (
+        Architecture.chain([("a", "linear", {"dropout": zero})]) for zero in (0, 0.0)
+    )
+    assert whole.digest == decimal.digest

@@ -75,6 +75,26 @@ def test_a_constant_feature_stays_finite() -> None:
     assert all(torch.isfinite(x).all() for x in batches(ArrayDataModule(np.ones((20, 3)), Y[:20])))
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.int64])
+def test_statistics_are_exact_in_any_precision(kind: type) -> None:
+    large = 1.7e9 if kind in (np.float64, np.int64) else 3e4
+    x = (large + 10 * np.random.default_rng(0).integers(-99, 99, (100, 3))).astype(kind)
+    data = ArrayDataModule(x, Y, batch_size=100)
+    data.setup("fit")
+    assert float(torch.cat(batches(data)).std()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_feature_constant_in_training_is_not_blown_up() -> None:
+    x = np.full((100, 2), 0.1)
+    x[:, 1] = np.arange(100)
+    data = ArrayDataModule(x, Y, batch_size=100)
+    data.setup("fit")
+    x[np.setdiff1d(np.arange(100), data._splits.train), 0] = 0.2
+    changed = ArrayDataModule(x, Y, batch_size=100)
+    changed.setup("fit")
+    assert all(batch[0].abs().max() < 10 for batch in changed.val_dataloader())
+
+
 def test_inputs_are_left_alone_on_request() -> None:
     data = ArrayDataModule(X, Y, standardise=False, batch_size=100)
     expected = torch.from_numpy(X.astype(np.float32)).sum()

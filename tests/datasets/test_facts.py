@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from optuna_nas.datasets import ArrayDataModule, Digits, fingerprint, input_shape, outputs
 from optuna_nas.exceptions import DataError
@@ -92,3 +92,19 @@ def test_a_class_without_source_must_declare_it() -> None:
     exec("class Typed(LightningDataModule): pass", scope)
     with pytest.raises(DataError, match="source of Typed cannot be read; give it a `fingerprint`"):
         fingerprint(scope["Typed"]())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda last: np.array(["a", last], dtype=object),
+        lambda last: np.array(["2026-01-01", f"2026-01-0{len(last) + 1}"], dtype="datetime64[D]"),
+        lambda last: torch.tensor([1.0, float(len(last))], dtype=torch.bfloat16),
+        lambda last: TensorDataset(torch.tensor([1.0, float(len(last))])),
+        lambda last: Subset(TensorDataset(torch.arange(9)), [0, len(last)]),
+    ],
+    ids=["objects", "dates", "bfloat16", "dataset", "subset"],
+)
+def test_arrays_of_every_kind_are_told_apart(make: Any) -> None:
+    assert fingerprint(Own(array=make("b"))) == fingerprint(Own(array=make("b")))
+    assert fingerprint(Own(array=make("b"))) != fingerprint(Own(array=make("ccc")))

@@ -183,3 +183,17 @@ def test_status_counts_what_is_there(search: optuna.Study) -> None:
     assert found["trials"] == 60 and found["trained"] == 32 and found["lost"] == 0
     assert found["front"] == len(front(search)) and found["epochs"] == 326
     assert status(make_search(0))["hypervolume"] == 0
+
+
+def test_metric_names_that_differ_in_the_parentheses_alone_stay_apart() -> None:
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    study.set_metric_names(["loss (train)", "loss (val)"])
+    study.add_trial(optuna.create_trial(values=[1.0, 2.0]))
+    assert front_json(study)[0]["values"] == {"loss (train)": 1.0, "loss (val)": 2.0}
+
+
+def test_attributes_that_make_no_sense_break_nothing() -> None:
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    for attrs in ({"continues": -1}, {"reused_from": 99}, {"spent": None, "measurements": None}):
+        study.add_trial(optuna.create_trial(values=[1.0, 2.0], user_attrs=attrs))
+    assert status(study)["trials"] == 3

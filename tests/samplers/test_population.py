@@ -46,7 +46,7 @@ def finished(
         datetime_start=datetime(2026, 1, 1),
         datetime_complete=time if state.is_finished() else None,
         params={"x": number / 1000 if x is None else x},
-        distributions={"x": FloatDistribution(0, 1)},
+        distributions={"x": FloatDistribution(-2, 1)},
         user_attrs=user_attrs,
         system_attrs={**several, "constraints:cap": violation},
         intermediate_values=one,
@@ -234,3 +234,16 @@ def test_a_study_made_anew_starts_afresh() -> None:
     population.update([finished(0, (2.0, 2.0))])
     assert numbers(population) == [0]
     assert population.members[0].losses == (2.0, 2.0)
+
+
+def test_of_equal_parameters_the_one_that_got_further_is_kept() -> None:
+    pruned = finished(0, state=PRUNED, curve={1: (0.0, 0.0)}, x=0.5)
+    complete = finished(1, (1.0, 1.0), x=0.5)
+    again = finished(2, state=PRUNED, curve={1: (0.0, 0.0)}, x=0.5)
+    assert select([pruned, complete, again]) == [1]
+
+
+def test_parameters_with_one_hash_are_not_taken_for_equal() -> None:
+    assert hash(-1.0) == hash(-2.0)
+    trials = [finished(0, (0.0, 1.0), x=-1.0), finished(1, (1.0, 0.0), x=-2.0)]
+    assert sorted(select(trials)) == [0, 1]

@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -85,3 +86,17 @@ def test_an_unknown_name_is_refused() -> None:
 def test_the_folder_loads_neither_torch_nor_plotly() -> None:
     code = "import sys, optuna_nas.samplers; assert not {'torch', 'plotly'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "gp", "nsga2"])
+def test_a_resumed_study_goes_on_with_the_same_draws(name: str) -> None:
+    def run(resumed: bool) -> list[dict[str, float]]:
+        study = optuna.create_study(sampler=samplers.by_name(name, 5))
+        for _ in range(14):
+            if resumed:
+                study.sampler = pickle.loads(pickle.dumps(samplers.by_name(name, 5)))
+            trial = study.ask()
+            study.tell(trial, trial.suggest_float("x", 0, 1) + trial.suggest_float("y", 0, 1))
+        return [trial.params for trial in study.trials]
+
+    assert run(resumed=True) == run(resumed=False)

@@ -198,6 +198,32 @@ def front(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
 @STUDY
 @STORAGE
 @SMOKE
+@click.option("--count", default=3, show_default=True, type=click.IntRange(1), help="How many.")
+@JSON
+def finalists(file: Path, storage: str | None, smoke: bool, count: int, as_json: bool) -> None:
+    """Choose networks spread along the front, to be retrained.
+
+    \b
+    optuna-nas finalists studies/digits_cnn.py --count 3
+    """
+    from optuna_nas.finalists import select
+    from optuna_nas.reporting import front_json, networks_table
+
+    search = _search(file, smoke)
+    study = _load(search, storage or _beside(file, search, "db"))
+    chosen = select(study, count)
+    if as_json:
+        numbers = {record.number for record in chosen}
+        found = [network for network in front_json(study) if network["number"] in numbers]
+        click.echo(json.dumps(found, indent=2))
+    else:
+        Console().print(networks_table(chosen, study))
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
 @click.option("--output", type=click.Path(path_type=Path), help="By default NAME.html beside it.")
 def report(file: Path, storage: str | None, smoke: bool, output: Path | None) -> None:
     """Write a self-contained HTML report.

@@ -25,6 +25,7 @@ STAGES = (
     "samplers",
     "study",
     "reporting",
+    "finalists",
     "bench",
     "testing",
     "cli",

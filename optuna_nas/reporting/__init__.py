@@ -30,11 +30,12 @@ if TYPE_CHECKING:
         plot_learning_curves,
         plot_rungs,
     )
-    from optuna_nas.reporting.table import front_table
+    from optuna_nas.reporting.table import front_table, networks_table
 
 _HOME = {
     "LiveView": "live",
     "front_table": "table",
+    "networks_table": "table",
     "plot_front": "plots",
     "plot_hypervolume": "plots",
     "plot_learning_curves": "plots",
@@ -51,6 +52,7 @@ __all__ = [
     "front_json",
     "front_table",
     "hypervolume_history",
+    "networks_table",
     "plot_front",
     "plot_hypervolume",
     "plot_learning_curves",

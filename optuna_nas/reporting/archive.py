@@ -61,10 +61,11 @@ class Archive:
         return [record for _, record in rows if chosen[record.digest or record.number] is record]
 
     def hypervolume(self, reference: Sequence[float]) -> float:
-        """Volume between the front, each network once, and a reference point of losses (M,)."""
-        shown = {record.number for record in self.front()}
-        mask = np.array([member.number in shown for member in self._members], dtype=bool)
-        return pareto.hypervolume(self._points[mask], reference)
+        """Volume between the non-dominated trials and a reference point of losses (M,).
+
+        Of several such trials of one network all count here, so that it never shrinks.
+        """
+        return pareto.hypervolume(self._points, reference)
 
 
 def reference_point(losses: Iterable[pareto.Losses]) -> list[float]:

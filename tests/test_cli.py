@@ -228,16 +228,22 @@ def test_two_workers_share_a_study(file: Path) -> None:
     command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
     call("run", file, "--trials", "1")
     workers = [
-        subprocess.Popen([*command, "--trials", "4"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, "--trials", "4"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
     ]
     for worker in workers:
-        worker.communicate(timeout=120)
-        assert worker.returncode == 0
+        _, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors
     url = f"sqlite:///{file.with_name('tiny.db')}"
     study = optuna.load_study(study_name="tiny", storage=url)
     assert [t.number for t in study.trials] == list(range(9))
-    assert not [t for t in study.trials if t.state == optuna.trial.TrialState.FAIL]
+    failed = [t for t in study.trials if t.state == optuna.trial.TrialState.FAIL]
+    assert not [(t.user_attrs, t.system_attrs) for t in failed]
 
 
 def _finished(url: str) -> int:

@@ -30,6 +30,9 @@ LEASE = "nas:lease"
 LEASE_SECONDS = 300.0
 """A lease not renewed for this long has expired; one is renewed four times as often."""
 
+START_SECONDS = 10.0
+"""Start times of a process that are taken for equal."""
+
 MAX_LOSSES = 3
 """After so many dead processes a network is not tried again."""
 
@@ -164,7 +167,8 @@ def _alive(pid: int, started: float) -> bool:
     """Whether that very process lives: a process id alone may have been given to another."""
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < 1.0
+        # Start times hang on the boot time, which the kernel gives anew, a second up or down.
+        same = abs(process.create_time() - started) < START_SECONDS
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

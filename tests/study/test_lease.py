@@ -1,5 +1,6 @@
 """Leases: only trials that nobody works on are taken up again, and each of them once."""
 
+import os
 import subprocess
 import sys
 import time
@@ -74,6 +75,12 @@ def test_on_another_host_only_an_expired_lease_counts(study: optuna.Study) -> No
     assert lease.requeue(study) == []
     running(study, host="elsewhere", pid=1, renewed=time.time() - 301)
     assert lease.requeue(study) == [1]
+
+
+def test_a_boot_time_that_wavers_kills_nobody(study: optuna.Study) -> None:
+    for second in (-2.0, 2.0):
+        running(study, started=lease._started(os.getpid()) + second)
+    assert lease.requeue(study) == []
 
 
 def test_a_process_id_given_to_another_process_is_not_alive(study: optuna.Study) -> None:

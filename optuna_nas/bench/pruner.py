@@ -37,6 +37,7 @@ from optuna_nas.pruners import ParetoHyperband, ParetoSuccessiveHalving, report,
 __all__ = ["data_folder", "decision_ms", "halve", "real_curves", "run", "table"]
 
 DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
+NAMES = ("accuracy", "latency")
 LADDERS = ((12, 4), (7, 3))
 """First rung and reduction factor; the training ends at 200 epochs."""
 
@@ -90,7 +91,7 @@ def decision_ms(
     spent = []
     for _ in range(decisions):
         trial = study.ask()
-        report(trial, 1, dict(enumerate(_candidate(rng)[:objectives])))  # type: ignore[arg-type]
+        report(trial, 1, dict(zip(NAMES, _candidate(rng)[:objectives], strict=False)))
         start = time.perf_counter()
         should_prune(trial)
         elapsed = 1000 * (time.perf_counter() - start)
@@ -103,7 +104,7 @@ def decision_ms(
 def data_folder() -> Path:
     """Where the real data is, if anywhere: OPTUNA_NAS_DATA, or beside the project."""
     beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    return Path(os.environ.get("OPTUNA_NAS_DATA", beside))
+    return Path(os.environ.get("OPTUNA_NAS_DATA") or beside)
 
 
 def real_curves() -> tuple[Curves, Curves] | None:

@@ -9,8 +9,12 @@ as one process would.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from optuna.pruners import BasePruner, NopPruner
+
+from optuna_nas.names import choose
 from optuna_nas.pruners.curve import curve, report, should_prune
 from optuna_nas.pruners.pareto_hyperband import ParetoHyperband
 from optuna_nas.pruners.pareto_successive_halving import ParetoSuccessiveHalving
@@ -22,10 +26,31 @@ __all__ = [
     "ParetoHyperband",
     "ParetoSuccessiveHalving",
     "PruningCallback",
+    "by_name",
     "curve",
     "report",
     "should_prune",
 ]
+
+
+NAMES: dict[str, Callable[[int, int], BasePruner]] = {
+    "hyperband": lambda least, most: ParetoHyperband(min_resource=least, max_resource=most),
+    "none": lambda least, most: NopPruner(),
+}
+
+
+def by_name(name: str, min_resource: int, max_resource: int) -> BasePruner:
+    """Make the pruner of that name: "hyperband" (ours) or "none".
+
+    Args:
+        name: The name.
+        min_resource: Epochs before it may first judge a network.
+        max_resource: Epochs of a full training.
+
+    Raises:
+        DescriptionError: If there is no pruner of that name.
+    """
+    return choose("pruner", name, NAMES)(min_resource, max_resource)
 
 
 def __getattr__(name: str) -> Any:

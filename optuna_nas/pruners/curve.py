@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
@@ -127,11 +127,11 @@ def bare(name: str) -> str:
     return name.split(" (")[0]
 
 
-def _number(key: str, value: object) -> float:
+def _number(key: str, value: SupportsFloat | SupportsIndex) -> float:
     try:
         if isinstance(value, str):
             raise TypeError
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     except (TypeError, ValueError):
         raise ReportError(
             f"expected a number for {key!r}, got {value!r} of type {type(value).__name__}"

@@ -78,10 +78,12 @@ class ParetoHyperband(BasePruner):
             return False
         sizes = bracket_sizes(self._min_resource, longest, self._reduction_factor)
         lineages = Lineages(study)
-        name = study.study_name
-        bracket = bracket_of(name, lineages.root(trial), sizes)
+        bracket = bracket_of(study.study_name, lineages.root(trial), sizes)
         ladder = Ladder(self._min_resource, self._reduction_factor, bracket, self._bootstrap_count)
-        competes = lambda root: bracket_of(name, root, sizes) == bracket  # noqa: E731
+
+        def competes(root: int) -> bool:
+            return bracket_of(study.study_name, root, sizes) == bracket
+
         return climb(study, trial, ladder, lineages, competes)
 
     def _longest(self, study: optuna.Study) -> int | None:

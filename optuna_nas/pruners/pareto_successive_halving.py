@@ -23,7 +23,8 @@ __all__ = ["ParetoSuccessiveHalving"]
 class ParetoSuccessiveHalving(BasePruner):
     """Promotes at each rung the best 1/`reduction_factor` of the trials that have reached it.
 
-    Best is: in the first non-dominated layers, and within a layer those that add most hypervolume.
+    Best is: in the first non-dominated layers, and within a layer those that add most hypervolume;
+    a tenth of the range of one objective weighs as much as the whole range of another.
     With one objective every decision is that of `optuna.pruners.SuccessiveHalvingPruner`.
 
     Args:

@@ -9,27 +9,33 @@ from numpy.typing import NDArray
 
 from optuna_nas.pareto import Losses, hypervolume, rank
 
-__all__ = ["contributions", "first_among_best", "layers_2d"]
+__all__ = ["contributions", "first_among_best", "layers_2d", "traded"]
 
 REFERENCE = 1.1
 """Reference point of the hypervolume where 0 is the best and 1 the worst of all points."""
+
+TRADE = 0.1
+"""How much of the range of one objective may be given up for the whole range of another."""
 
 
 def first_among_best(points: Losses, quota: int) -> bool:
     """Whether fewer than `quota` of the points come before the first one.
 
     Points are ordered by non-dominated layer and, within a layer, by the hypervolume that each
-    adds to it. The reference point is a tenth beyond the worst finite value of each objective
-    among all points: what is useless by one objective adds next to nothing, however cheap it is,
-    and comes last in its layer. Equal points share a place.
+    adds to it. A point dominates another also where it is a little worse by one objective and
+    better by at least ten times as much by another (`TRADE`, of the range that each objective has
+    among all points): what is useless is not saved by being the very cheapest. Equal points share
+    a place, and an objective that is the same everywhere plays no part.
 
     Args:
         points: Losses (N, M), without NaN.
         quota: How many are promoted, at least 1.
 
-    Source: layers, Deb et al. 2002, doi:10.1109/4235.996017; contributions, Beume et al. 2007,
-        doi:10.1016/j.ejor.2006.08.008.
+    Source: layers, Deb et al. 2002, doi:10.1109/4235.996017; trade-offs in dominance, Ikeda, Kita
+        and Kobayashi 2001, doi:10.1109/CEC.2001.934293 (alpha-domination); contributions, Beume
+        et al. 2007, doi:10.1016/j.ejor.2006.08.008.
     """
+    points = traded(points)
     mine = points[0]
     equal = (points == mine).all(axis=1)
     if np.count_nonzero((points <= mine).all(axis=1) & ~equal) >= quota:
@@ -90,12 +96,23 @@ def _before_first(layer: Losses) -> int:
     return int(count[added > added[place.reshape(-1)[0]]].sum())
 
 
+def traded(points: Losses) -> Losses:
+    """Losses whose plain dominance has the trade-offs; constant objectives are left out."""
+    varying = points[:, (points != points[0]).any(axis=0)]
+    if varying.shape[1] < 2:
+        return varying if varying.shape[1] else points
+    scaled = _scaled(varying, varying)
+    traded: Losses = (1 - TRADE) * scaled + TRADE * scaled.sum(axis=1, keepdims=True)
+    return traded
+
+
 def _scaled(layer: Losses, everyone: Losses) -> Losses:
-    """Losses from 0, the best finite value of everyone, to 1, the worst."""
+    """Losses from 0, the best finite value of everyone, to 1, the worst; infinite ones beyond."""
     finite = np.isfinite(everyone)
     low = np.min(everyone, axis=0, where=finite, initial=np.inf)
     high = np.max(everyone, axis=0, where=finite, initial=-np.inf)
     width = np.where(high > low, high - low, 1.0)
     with np.errstate(invalid="ignore"):  # an objective that is infinite everywhere
-        scaled: Losses = np.nan_to_num((layer - low) / width, nan=0.0, posinf=1.0, neginf=0.0)
-    return scaled
+        scaled = (layer - low) / width
+    found: Losses = np.nan_to_num(scaled, nan=0.0, posinf=REFERENCE, neginf=1 - REFERENCE)
+    return found

@@ -53,6 +53,25 @@ def replay(study, history, vector=lambda value: [value]):
     return decisions
 
 
+def check_equal_to_optunas(ours, optunas, history, direction):
+    """One objective: the same decisions as Optuna's pruner, and the same traces in storage."""
+    mine, theirs = study_with(ours, [direction]), study_with(optunas, [direction])
+    assert replay(mine, history) == replay(theirs, history)
+    for trial, twin in zip(mine.trials, theirs.trials, strict=True):
+        assert trial.system_attrs == twin.system_attrs
+
+
+def check_constant_changes_nothing(make_pruner, history, one, other, first):
+    """A constant objective, before or after the one that varies, changes no decision."""
+
+    def beside(value):
+        return [7.0, value] if first else [value, 7.0]
+
+    alone = study_with(make_pruner(), [one])
+    both = study_with(make_pruner(), [other, one] if first else [one, other])
+    assert replay(both, history, beside) == replay(alone, history)
+
+
 def study_with(pruner, directions):
     """A study in memory, always of one name, so that brackets are equal too."""
     return optuna.create_study(study_name="twin", directions=directions, pruner=pruner)

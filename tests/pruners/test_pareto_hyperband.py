@@ -1,6 +1,11 @@
 import optuna
 import pytest
-from histories import histories, replay, study_with
+from histories import (
+    check_constant_changes_nothing,
+    check_equal_to_optunas,
+    histories,
+    study_with,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.pruners import HyperbandPruner
@@ -21,30 +26,24 @@ directions = st.sampled_from(["minimize", "maximize"])
 @settings(deadline=None, max_examples=200)
 @given(histories, arguments, directions)
 def test_with_one_objective_decisions_are_those_of_optuna(history, arguments, direction):
-    ours = study_with(ParetoHyperband(**arguments), [direction])
-    optunas = study_with(HyperbandPruner(**arguments), [direction])
-    assert replay(ours, history) == replay(optunas, history)
-    for trial, twin in zip(ours.trials, optunas.trials, strict=True):
-        assert trial.system_attrs == twin.system_attrs
+    check_equal_to_optunas(
+        ParetoHyperband(**arguments), HyperbandPruner(**arguments), history, direction
+    )
 
 
 @settings(deadline=None, max_examples=200)
 @given(histories, st.integers(1, 4), directions)
 def test_with_a_bootstrap_count_too(history, count, direction):
-    ours = study_with(ParetoHyperband(1, 27, 3, count), [direction])
-    optunas = study_with(HyperbandPruner(1, 27, 3, count), [direction])
-    assert replay(ours, history) == replay(optunas, history)
+    ours, optunas = ParetoHyperband(1, 27, 3, count), HyperbandPruner(1, 27, 3, count)
+    check_equal_to_optunas(ours, optunas, history, direction)
 
 
 @settings(deadline=None, max_examples=200)
 @given(histories, arguments, directions, directions, st.booleans())
 def test_a_constant_second_objective_changes_no_decision(history, arguments, one, other, first):
-    def beside(value):
-        return [7.0, value] if first else [value, 7.0]
-
-    alone = study_with(ParetoHyperband(**arguments), [one])
-    both = study_with(ParetoHyperband(**arguments), [other, one] if first else [one, other])
-    assert replay(both, history, beside) == replay(alone, history)
+    check_constant_changes_nothing(
+        lambda: ParetoHyperband(**arguments), history, one, other, first
+    )
 
 
 def test_an_estimated_resource_is_kept_for_every_later_run():

@@ -6,7 +6,12 @@ import statistics
 import numpy as np
 import optuna
 import pytest
-from histories import histories, replay, study_with
+from histories import (
+    check_constant_changes_nothing,
+    check_equal_to_optunas,
+    histories,
+    study_with,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.pruners import SuccessiveHalvingPruner
@@ -34,23 +39,20 @@ directions = st.sampled_from(["minimize", "maximize"])
 @settings(deadline=None, max_examples=200)
 @given(histories, arguments, directions)
 def test_with_one_objective_decisions_are_those_of_optuna(history, arguments, direction):
-    ours = study_with(ParetoSuccessiveHalving(**arguments), [direction])
-    optunas = study_with(SuccessiveHalvingPruner(**arguments), [direction])
-    assert replay(ours, history) == replay(optunas, history)
-    for trial, twin in zip(ours.trials, optunas.trials, strict=True):
-        assert trial.system_attrs == twin.system_attrs
+    check_equal_to_optunas(
+        ParetoSuccessiveHalving(**arguments),
+        SuccessiveHalvingPruner(**arguments),
+        history,
+        direction,
+    )
 
 
 @settings(deadline=None, max_examples=200)
 @given(histories, arguments, directions, directions, st.booleans())
 def test_a_constant_second_objective_changes_no_decision(history, arguments, one, other, first):
-    def beside(value):
-        return [7.0, value] if first else [value, 7.0]
-
-    alone = study_with(ParetoSuccessiveHalving(**arguments), [one])
-    pair = [other, one] if first else [one, other]
-    both = study_with(ParetoSuccessiveHalving(**arguments), pair)
-    assert replay(both, history, beside) == replay(alone, history)
+    check_constant_changes_nothing(
+        lambda: ParetoSuccessiveHalving(**arguments), history, one, other, first
+    )
 
 
 def run(study, curves, continues=None):
@@ -152,19 +154,20 @@ def candidates(seed, useless=50, useful=150, epochs=64):
     return learned + noise, np.concatenate([fast, slow]), rng.permutation(useless + useful)
 
 
-@pytest.mark.parametrize("ladder", [(1, 3), (2, 3), (1, 4)], ids=str)
+ladders = [(1, 3, 4), (2, 3, 4), (1, 4, 4), (2, 3, 3), (3, 3, 3), (1, 2, 6), (4, 4, 2), (12, 4, 2)]
+
+
+@pytest.mark.parametrize("ladder", ladders, ids=str)
 @pytest.mark.parametrize("seed", range(6))
 def test_tiny_useless_networks_do_not_live_for_ever(ladder, seed):
     accuracy, latency, order = candidates(seed)
-    last = ladder[0] * ladder[1] ** 3
-    study = study_with(ParetoSuccessiveHalving(*ladder), ["maximize", "minimize"])
+    first, factor, rungs = ladder
+    steps = [first * factor**rung for rung in range(rungs)]
+    study = study_with(ParetoSuccessiveHalving(first, factor), ["maximize", "minimize"])
     reached = 0
     for candidate in order:
-        rungs = {
-            step: (accuracy[candidate, step - 1], latency[candidate])
-            for step in (ladder[0] * ladder[1] ** rung for rung in range(4))
-        }
-        reached += run(study, rungs) == last and candidate < 50
+        seen = {step: (accuracy[candidate, step - 1], latency[candidate]) for step in steps}
+        reached += run(study, seen) == steps[-1] and candidate < 50
     assert reached <= 3
 
 

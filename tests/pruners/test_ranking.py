@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optuna_nas.pareto import hypervolume, on_front, rank
-from optuna_nas.pruners.ranking import REFERENCE, contributions, first_among_best, layers_2d
+from optuna_nas.pruners.ranking import (
+    REFERENCE,
+    contributions,
+    first_among_best,
+    layers_2d,
+    traded,
+)
 
 losses = st.one_of(
     st.integers(0, 4).map(float), st.floats(-1e6, 1e6), st.sampled_from([math.inf, -math.inf])
@@ -41,10 +47,26 @@ def test_a_constant_objective_changes_nothing(rows, constant, quota):
 @settings(deadline=None)
 @given(st.integers(1, 4).flatmap(points), st.integers(1, 30))
 def test_better_layers_come_first_and_fill_the_quota(rows, quota):
-    chosen, layers = promoted(rows, quota), rank(rows)
+    chosen, layers = promoted(rows, quota), rank(traded(rows))
     assert chosen.sum() >= min(quota, len(rows))
     last = layers[chosen].max()
     assert chosen[layers < last].all()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4).flatmap(points), st.integers(1, 30))
+def test_what_dominates_a_promoted_point_is_promoted(rows, quota):
+    chosen = promoted(rows, quota)
+    for point in rows[chosen]:
+        assert chosen[(rows <= point).all(axis=1)].all()
+
+
+def test_a_tenth_of_one_range_is_given_up_for_the_whole_of_another():
+    cheapest, ends = [1.0, 0.0], [[0.0, 1.0]]
+    for latency, dominates in ((0.04, True), (0.06, False)):
+        better = [0.5, latency]  # better by half the range of the first objective
+        rows = np.array([cheapest, better, *ends])
+        assert (rank(traded(rows))[0] == 1) == dominates
 
 
 @settings(deadline=None)

@@ -13,11 +13,16 @@ from filelock import FileLock, Timeout
 
 from optuna_nas.exceptions import NASError
 
-__all__ = ["host_lock"]
+__all__ = ["host_lock", "lock_path"]
 
 PATIENCE = 10.0
 
 _logger = logging.getLogger(__name__)
+
+
+def lock_path(name: str) -> Path:
+    """The file of a lock that all processes of this host share."""
+    return Path(tempfile.gettempdir()) / f"optuna-nas-{name}.lock"
 
 
 @contextmanager
@@ -43,7 +48,7 @@ def host_lock(name: str, timeout: float) -> Iterator[None]:
 
 
 def _take(name: str, deadline: float, stack: ExitStack) -> None:
-    path = Path(tempfile.gettempdir()) / f"optuna-nas-{name}.lock"
+    path = lock_path(name)
     lock = FileLock(path, mode=0o666, poll_interval=0.01)
     for wait in (PATIENCE, float("inf")):
         left = max(deadline - time.monotonic(), 0.0)

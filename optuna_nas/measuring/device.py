@@ -15,13 +15,16 @@ __all__ = ["fingerprint", "versions"]
 
 @lru_cache(maxsize=1)
 def fingerprint() -> dict[str, str | int]:
-    """Processor, cores, system and accelerator: what must be equal for latencies to compare."""
+    """What must be equal for latencies to compare: processor, its clock, accelerator, driver."""
+    cuda = torch.cuda.is_available()
     return {
         "processor": _processor(),
         "architecture": platform.machine(),
         "cores": os.cpu_count() or 0,
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "system": platform.system(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "accelerator": torch.cuda.get_device_name() if cuda else "none",
+        "driver": _read("/sys/module/nvidia/version") if cuda else "none",
     }
 
 
@@ -39,3 +42,10 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,59 @@
+"""Laws of every registered backend; a new backend is tested without a new test."""
+
+import os
+
+import pytest
+import torch
+
+from optuna_nas.backends import BACKENDS, Backend
+from optuna_nas.exceptions import MeasurementError
+from optuna_nas.testing import BackendConformance
+
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+SLOW = {"aotinductor", "compile"}
+ROUGH = {"onnxruntime-int8"}
+
+
+def cases(names: set[str]) -> list[tuple[str, str]]:
+    """Each backend with each device of this machine that it runs on."""
+    return [
+        (n, device) for n in sorted(names) for device in DEVICES if device in BACKENDS[n].devices
+    ]
+
+
+class Registered(BackendConformance):
+    @pytest.fixture
+    def backend(self, case: tuple[str, str]) -> Backend:
+        backend = BACKENDS[case[0]]()
+        try:
+            backend.check(case[1])
+        except MeasurementError as missing:  # an extra, or a C++ compiler
+            fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            fail(str(missing))
+        return backend
+
+    @pytest.fixture
+    def device(self, case: tuple[str, str]) -> str:
+        return case[1]
+
+
+class TestBackends(Registered):
+    @pytest.fixture(params=cases(set(BACKENDS) - SLOW - ROUGH), ids="-".join)
+    def case(self, request: pytest.FixtureRequest) -> tuple[str, str]:
+        return request.param
+
+
+class TestCompilers(Registered):
+    samples = 1
+
+    @pytest.fixture(params=cases(SLOW), ids="-".join)
+    def case(self, request: pytest.FixtureRequest) -> tuple[str, str]:
+        return request.param
+
+
+class TestInt8(Registered):
+    tolerance = 0.2
+
+    @pytest.fixture(params=cases(ROUGH), ids="-".join)
+    def case(self, request: pytest.FixtureRequest) -> tuple[str, str]:
+        return request.param

@@ -1,7 +1,7 @@
 """Model: Architecture -> `nn.Module` -> LightningModule."""
 
 from optuna_nas.model.build import build
-from optuna_nas.model.classifier import Classifier
+from optuna_nas.model.classifier import METRICS, Classifier
 from optuna_nas.model.network import Network
 
-__all__ = ["Classifier", "Network", "build"]
+__all__ = ["METRICS", "Classifier", "Network", "build"]

@@ -42,14 +42,14 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self._steps:
             return self._graph(x)
-        for block in self._modules.values():
-            x = block(x)  # type: ignore[misc]
+        for block in self.children():
+            x = block(x)
         return x
 
     def _graph(self, x: Tensor) -> Tensor:
         values = {INPUT: x}
         for name, sources, finished in self._steps:
-            values[name] = self._modules[name](*(values[s] for s in sources))  # type: ignore[misc]
+            values[name] = getattr(self, name)(*(values[s] for s in sources))
             for source in finished:
                 del values[source]
         return values[name]

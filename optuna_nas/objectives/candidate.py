@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DataError
@@ -27,6 +28,7 @@ class Candidate:
         input_shape: Shape of one input without the batch, such as (C, H, W).
         outputs: Size of the network's output; None where the data does not say.
         seed: Seed of its weights.
+        data: What it is trained and validated on; None where there is nothing but a network.
         metrics: What its training logged last; empty before.
         calibrations: Objective name -> what the objective's `calibrate` returned for this study.
     """
@@ -35,12 +37,13 @@ class Candidate:
     input_shape: tuple[int, ...]
     outputs: int | None = None
     seed: int = 0
+    data: LightningDataModule | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     calibrations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network with its weights, on the CPU."""
+        """The network with its weights, on the CPU; after training with those it has learned."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return self._build()
@@ -64,10 +67,45 @@ class Candidate:
             "without an attribute `outputs`; add it, for example the number of classes"
         )
 
-    def example(self, batch: int = 1, module: nn.Module | None = None) -> torch.Tensor:
+    def example(self, batch: int = 1, module: nn.Module | None = None) -> Tensor:
         """Zeros (B, *input_shape) on the device of a module (the network by default)."""
         first = next((module or self.network).parameters(), torch.empty(0))
         return torch.zeros(batch, *self.input_shape, device=first.device)
+
+    def batches(self, split: Literal["train", "validation"]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of inputs (B, *input_shape) and targets (B, ...), on the CPU.
+
+        The data is set up for a fit alone, so the test split is not loaded.
+
+        Raises:
+            DataError: There are no batches, or none of pairs of tensors.
+        """
+        data = self.data
+        if data is None:
+            raise DataError("expected data to measure on, got none; give Candidate(data=...)")
+        data.prepare_data()
+        data.setup("fit")
+        try:
+            loader = data.train_dataloader() if split == "train" else data.val_dataloader()
+            batch = None
+            for batch in loader:
+                prepared = data.on_after_batch_transfer(data.on_before_batch_transfer(batch, 0), 0)
+                yield _pair(prepared, split)
+            if batch is None:
+                raise DataError(f"expected {split} batches, got an empty loader")
+        finally:
+            data.teardown("fit")
+
+
+def _pair(batch: Any, split: str) -> tuple[Tensor, Tensor]:
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        x, y = batch
+        if isinstance(x, Tensor) and isinstance(y, Tensor):
+            return x, y
+    raise DataError(
+        f"expected {split} batches of two tensors (inputs, targets), got {type(batch).__name__}; "
+        "objectives that run the network on data need them"
+    )
 
 
 @contextmanager

@@ -30,7 +30,8 @@ class Metric(Objective):
             logged = ", ".join(sorted(candidate.metrics)) or "nothing"
             raise TrainingError(
                 f"expected the LightningModule to log {self.monitor!r}, got {logged}; "
-                f"call self.log({self.monitor!r}, ...) in validation_step"
+                f"call self.log({self.monitor!r}, ...) in validation_step, or use "
+                "Classifier(metrics=[...]), which logs val_calibration_error, val_f1, val_recall"
             ) from None
 
 

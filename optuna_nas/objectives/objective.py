@@ -76,6 +76,14 @@ class Objective(abc.ABC):
             MeasurementError: The quantity cannot be measured here.
         """
 
+    def check(self) -> None:
+        """Find out whether this can be measured here; a search asks before its first trial.
+
+        Raises:
+            MeasurementError: It cannot, with what is absent and what to do.
+        """
+        return
+
     @property
     def label(self) -> str:
         """Name and unit, as studies and plots show it, such as `latency (ms)`."""

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from optuna_nas.datasets import ArrayDataModule
-from optuna_nas.exceptions import TrainingError
+from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.model import Classifier
 
 pytestmark = [
@@ -69,6 +69,32 @@ def test_learns_and_logs_what_a_second_look_finds() -> None:
     accuracy = (logits.argmax(1) == y).float().mean()
     torch.testing.assert_close(metrics["val_accuracy"], accuracy)
     assert accuracy > 0.9
+
+
+def test_logs_further_metrics_where_asked_over_the_whole_validation_set() -> None:
+    seed_everything(0, verbose=False)
+    module, data = Classifier(nn.Linear(4, 2), metrics=["recall", "f1"]), blobs()
+    module.log_also(["calibration_error"])
+    metrics = train(module, data, 2).callback_metrics
+    names = {"val_loss", "val_accuracy", "val_recall", "val_f1", "val_calibration_error"}
+    assert set(metrics) == names
+    x, y = data.val_dataloader().dataset[:]
+    with torch.no_grad():
+        confidence, predicted = module.eval()(x).softmax(1).max(1)
+    hits = predicted == y
+    found = [hits[y == c].float().mean() for c in (0, 1)]
+    torch.testing.assert_close(metrics["val_recall"], torch.stack(found).mean())
+    precise = [hits[predicted == c].float().mean() for c in (0, 1)]
+    f1 = [2 * p * r / (p + r) for p, r in zip(precise, found, strict=True)]
+    torch.testing.assert_close(metrics["val_f1"], torch.stack(f1).mean())
+    bins = (confidence * 15).long()
+    gaps = [(hits[bins == b].float() - confidence[bins == b]).sum().abs() for b in range(15)]
+    torch.testing.assert_close(metrics["val_calibration_error"], sum(gaps) / len(y))
+
+
+def test_a_metric_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DescriptionError, match=r"calibration_error, f1, recall, got 'recal'"):
+        Classifier(nn.Linear(4, 2), metrics=["recal"])
 
 
 def test_the_schedule_does_not_know_when_training_ends() -> None:

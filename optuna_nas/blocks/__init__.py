@@ -12,6 +12,7 @@ from optuna_nas.blocks.convolution import Conv, Separable
 from optuna_nas.blocks.dense import Linear
 from optuna_nas.blocks.head import Classify
 from optuna_nas.blocks.merge import Add
+from optuna_nas.blocks.mobile import MBConv
 
 __all__ = [
     "BLOCKS",
@@ -21,6 +22,7 @@ __all__ = [
     "Conv",
     "Head",
     "Linear",
+    "MBConv",
     "Separable",
     "Shape",
     "find",

@@ -14,7 +14,7 @@ from optuna_nas.blocks.activation import activation as _activation
 from optuna_nas.blocks.block import Block, Shape, expect_image, register
 from optuna_nas.exceptions import SpaceError
 
-__all__ = ["Conv", "Separable", "SqueezeExcitation"]
+__all__ = ["Conv", "Separable", "SqueezeExcitation", "convolved", "expect_residual"]
 
 _CHOICES = {
     "channels": (32, 64, 128, 256),
@@ -75,7 +75,7 @@ class Conv(Block):
     ) -> None:
         super().__init__()
         expect_image(shape, kernel, stride)
-        _expect_residual(shape, channels, stride, residual)
+        expect_residual(shape, channels, stride, residual)
         self.residual = residual
         self.conv = nn.Conv2d(shape[0], channels, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(channels)
@@ -83,7 +83,7 @@ class Conv(Block):
         self.activation = _activation(activation)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        return _convolved(shapes[0], self.conv.out_channels, self.conv.stride[0])
+        return convolved(shapes[0], self.conv.out_channels, self.conv.stride[0])
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.squeeze(self.norm(self.conv(x)))
@@ -123,7 +123,7 @@ class Separable(Block):
     ) -> None:
         super().__init__()
         expect_image(shape, kernel, stride)
-        _expect_residual(shape, channels, stride, residual)
+        expect_residual(shape, channels, stride, residual)
         self.residual = residual
         inside, pad = shape[0], kernel // 2
         self.depthwise = nn.Conv2d(inside, inside, kernel, stride, pad, groups=inside, bias=False)
@@ -135,7 +135,7 @@ class Separable(Block):
         self.activation = _activation(activation)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        return _convolved(shapes[0], self.pointwise.out_channels, self.depthwise.stride[0])
+        return convolved(shapes[0], self.pointwise.out_channels, self.depthwise.stride[0])
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.depthwise_activation(self.depthwise_norm(self.depthwise(x)))
@@ -144,7 +144,12 @@ class Separable(Block):
         return out
 
 
-def _expect_residual(shape: Shape, channels: int, stride: int, residual: bool) -> None:
+def expect_residual(shape: Shape, channels: int, stride: int, residual: bool) -> None:
+    """Check that a residual connection fits a convolution of an input (C, H, W).
+
+    Raises:
+        SpaceError: A residual beside a stride or another number of channels.
+    """
     if residual and (stride != 1 or shape[0] != channels):
         raise SpaceError(
             "expected stride=1 and as many channels as the input has for residual=True, "
@@ -152,5 +157,6 @@ def _expect_residual(shape: Shape, channels: int, stride: int, residual: bool) -
         )
 
 
-def _convolved(shape: Shape, channels: int, stride: int) -> Shape:
+def convolved(shape: Shape, channels: int, stride: int) -> Shape:
+    """Shape (channels, ceil(H/s), ceil(W/s)) that a convolution with 'same' padding returns."""
     return (channels, *(-(-pixels // stride) for pixels in shape[1:]))

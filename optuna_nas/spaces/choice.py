@@ -7,17 +7,27 @@ without an order become categories. A choice with a single value is not asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from optuna_nas.exceptions import SpaceError
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-__all__ = ["ask_option", "ask_size", "check_options", "check_range", "check_sizes"]
+__all__ = [
+    "ask_option",
+    "ask_size",
+    "check_image",
+    "check_odd",
+    "check_options",
+    "check_range",
+    "check_sizes",
+    "strided",
+]
 
 _Size = TypeVar("_Size", int, float)
 _Option = TypeVar("_Option", bool, str)
+_Value = TypeVar("_Value", int, float, bool, str)
 
 
 def ask_size(trial: BaseTrial, name: str, sizes: Sequence[_Size]) -> _Size:
@@ -83,8 +93,38 @@ def check_range(argument: str, values: Iterable[int]) -> tuple[int, int]:
     return bounds[0], bounds[1]
 
 
-def _distinct(argument: str, values: Iterable[_Size] | Iterable[_Option]) -> tuple:  # type: ignore[type-arg]
-    given = (values,) if isinstance(values, (str, int, float)) else tuple(values)
+def check_odd(argument: str, values: Iterable[int]) -> tuple[int, ...]:
+    """Return kernel sizes in ascending order.
+
+    Raises:
+        SpaceError: Not `check_sizes`, or an even one.
+    """
+    kernels = check_sizes(argument, values)
+    if not all(kernel % 2 for kernel in kernels):
+        raise SpaceError(f"expected {argument} to be odd, such as (3, 5, 7), got {kernels}")
+    return kernels
+
+
+def check_image(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of one image (C, H, W).
+
+    Raises:
+        SpaceError: Anything but three positive sizes.
+    """
+    image = tuple(shape)
+    if len(image) != 3 or min(image) < 1:
+        raise SpaceError(f"expected input_shape=(C, H, W), got {image}")
+    return image
+
+
+def strided(pixels: int, stride: int) -> int:
+    """Pixels that a stride leaves, with 'same' padding."""
+    return -(-pixels // stride)
+
+
+def _distinct(argument: str, values: Iterable[_Value]) -> tuple[_Value, ...]:
+    alone = isinstance(values, (str, int, float))
+    given = (cast("_Value", values),) if alone else tuple(values)
     if not given or len(set(given)) != len(given):
         raise SpaceError(f"expected {argument} to hold different values, got {given}")
     return given

@@ -10,9 +10,12 @@ from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces.choice import (
     ask_option,
     ask_size,
+    check_image,
+    check_odd,
     check_options,
     check_range,
     check_sizes,
+    strided,
 )
 from optuna_nas.spaces.space import register
 
@@ -57,10 +60,10 @@ class CNN:
 
     def __post_init__(self) -> None:
         legal = {
-            "input_shape": _image(self.input_shape),
+            "input_shape": check_image(self.input_shape),
             "blocks": check_range("blocks", self.blocks),
             "channels": check_sizes("channels", self.channels),
-            "kernels": _odd(check_sizes("kernels", self.kernels)),
+            "kernels": check_odd("kernels", self.kernels),
             "strides": check_sizes("strides", self.strides),
             "operators": check_options("operators", self.operators, OPERATORS),
             "residual": check_options("residual", self.residual, (False, True)),
@@ -78,7 +81,7 @@ class CNN:
             kind, args = self._block(trial, f"block{number}", incoming, max(size))
             nodes.append((f"block{number}", kind, args))
             incoming = args["channels"]
-            size = [_strided(pixels, args["stride"]) for pixels in size]
+            size = [strided(pixels, args["stride"]) for pixels in size]
         return Architecture.chain([*nodes, ("classify", "classify", {})])
 
     def _block(
@@ -114,20 +117,4 @@ class CNN:
                     f"expected strides that leave pixels after {self.blocks[1]} blocks, got "
                     f"strides={self.strides} for input_shape={self.input_shape}; add stride 1"
                 )
-            pixels = _strided(pixels, smallest)
-
-
-def _strided(pixels: int, stride: int) -> int:
-    return -(-pixels // stride)
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, ...]:
-    if len(tuple(shape)) != 3 or min(shape) < 1:
-        raise SpaceError(f"expected input_shape=(C, H, W), got {tuple(shape)}")
-    return tuple(shape)
-
-
-def _odd(kernels: tuple[int, ...]) -> tuple[int, ...]:
-    if not all(kernel % 2 for kernel in kernels):
-        raise SpaceError(f"expected kernels to be odd, such as (3, 5, 7), got {kernels}")
-    return kernels
+            pixels = strided(pixels, smallest)

@@ -1,0 +1,105 @@
+"""Block configurations: a block with its arguments and the shapes of its inputs.
+
+Nodes of many architectures have one configuration, so what is known of it (the shape of its
+output, the operators that it runs, its time) is found once.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+
+from optuna_nas.architecture import INPUT, Architecture
+from optuna_nas.blocks import Block, Head, Shape, find
+from optuna_nas.exceptions import SpaceError
+
+__all__ = ["Configuration", "configurations"]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A block as a node has it once the shapes of its inputs are known.
+
+    Args:
+        kind: Kind of the block.
+        args: Its arguments as JSON with sorted keys, the number of outputs of a head included.
+        inputs: Shape of one sample of each input.
+    """
+
+    kind: str
+    args: str
+    inputs: tuple[Shape, ...]
+
+    def __str__(self) -> str:
+        shapes = ", ".join("x".join(map(str, shape)) for shape in self.inputs)
+        return f"{self.kind} {self.args} on {shapes}"
+
+    @cached_property
+    def output_shape(self) -> Shape:
+        """Shape of one sample of the output."""
+        with torch.device("meta"):
+            return self.build().output_shape(*self.inputs)
+
+    def build(self) -> Block:
+        """Construct the block on torch's default device.
+
+        Raises:
+            SpaceError: The arguments do not fit the inputs.
+        """
+        try:
+            return find(self.kind)(*self.inputs, **json.loads(self.args))
+        except (SpaceError, TypeError, ValueError, RuntimeError) as error:
+            raise SpaceError(f"{self} cannot be built: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, which `from_json` reads."""
+        return {"kind": self.kind, "args": json.loads(self.args), "inputs": self.inputs}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Configuration:
+        """Restore what `to_json` returned."""
+        return _configuration(data["kind"], _text(data["args"]), tuple(map(tuple, data["inputs"])))
+
+
+def configurations(
+    architecture: Architecture, input_shape: Shape, outputs: int
+) -> list[Configuration]:
+    """The configuration of every living node of an architecture, in topological order.
+
+    Args:
+        architecture: The graph.
+        input_shape: Shape of one sample that the network takes.
+        outputs: Values per sample that it returns.
+
+    Raises:
+        SpaceError: A module instead of a graph, or a node that does not fit its inputs.
+    """
+    if not isinstance(architecture, Architecture):
+        raise SpaceError(
+            "expected an Architecture, whose nodes can be looked at one by one, "
+            f"got {type(architecture).__name__}; let the space return an Architecture"
+        )
+    shapes: dict[str, Shape] = {INPUT: tuple(input_shape)}
+    found = []
+    for node in architecture.alive:
+        args = dict(node.args) | (
+            {"outputs": outputs} if issubclass(find(node.kind), Head) else {}
+        )
+        inputs = tuple(shapes[source] for source in node.inputs)
+        found.append(_configuration(node.kind, _text(args), inputs))
+        shapes[node.name] = found[-1].output_shape
+    return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _configuration(kind: str, args: str, inputs: tuple[Shape, ...]) -> Configuration:
+    """One object for equal configurations: what it has found out of itself is kept with it."""
+    return Configuration(kind, args, inputs)
+
+
+def _text(args: dict[str, Any]) -> str:
+    return json.dumps(args, sort_keys=True)

@@ -1,0 +1,188 @@
+"""A latency predictor that adds up the times of blocks, each of which was timed once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optuna_nas.architecture import Architecture
+from optuna_nas.exceptions import MeasurementError
+from optuna_nas.measuring.device import fingerprint
+from optuna_nas.objectives import Latency
+from optuna_nas.predictors.configuration import Configuration, configurations
+from optuna_nas.predictors.operators import work
+from optuna_nas.predictors.predictor import Additive, Values
+
+__all__ = ["LatencyTable", "how"]
+
+FORMAT = 1
+HOW = ("batch", "threads", "precision", "backend", "device", "percentile")
+"""Arguments of a Latency that change what it measures."""
+
+
+@dataclass
+class LatencyTable:
+    """Latency as the sum of the times of its blocks, corrected by what whole networks took.
+
+    A whole network takes longer than its blocks one by one, which find their weights in the
+    caches. So it is predicted as a factor times the sum, a time for each operator that it calls,
+    and a time for each of its weights, none of them negative, fitted to the networks in the table.
+
+    A network with a block that is not in the table is refused: `missing` says which it lacks, and
+    `predictors.complete` times them.
+
+    Args:
+        input_shape: Shape of one sample that the networks take.
+        outputs: Values per sample that they return.
+        latency: How blocks and networks were timed.
+        blocks: Block configuration -> its time, in ms.
+        networks: Whole networks and the time of each, in ms.
+        calibration: What `latency.calibrate` returned, which all its measurements share.
+        device: The machine that they were timed on; by default this one.
+    """
+
+    input_shape: tuple[int, ...]
+    outputs: int
+    latency: Latency = field(default_factory=Latency)
+    blocks: dict[Configuration, float] = field(default_factory=dict)
+    networks: dict[Architecture, float] = field(default_factory=dict)
+    calibration: Mapping[str, Any] | None = None
+    device: Mapping[str, Any] = field(default_factory=fingerprint)
+    _fits: dict[int, Additive] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def predict(self, architectures: Sequence[Architecture]) -> tuple[Values, Values]:
+        """Predict latencies.
+
+        Returns:
+            Mean and standard deviation of each, in ms, two arrays (N,).
+
+        Raises:
+            MeasurementError: A block that was not timed, or too few whole networks.
+            SpaceError: A network that does not fit the input.
+        """
+        return self.remainder().predict(self._amounts(architectures))
+
+    def remainder(self) -> Additive:
+        """What corrects the sum of the blocks, fitted to the whole networks in the table.
+
+        Its `costs` are the factor, the ms of an operator call and the ms of a weight.
+
+        Raises:
+            MeasurementError: A block that was not timed, or too few whole networks.
+        """
+        count = len(self.networks)
+        if count not in self._fits:
+            measured = np.array(list(self.networks.values()))
+            self._fits = {count: Additive().fit(self._amounts(list(self.networks)), measured)}
+        return self._fits[count]
+
+    def missing(self, architectures: Sequence[Architecture]) -> list[Configuration]:
+        """The block configurations of some networks that are not in the table."""
+        found = {c: None for a in architectures for c in self.configurations(a)}
+        return [configuration for configuration in found if configuration not in self.blocks]
+
+    def configurations(self, architecture: Architecture) -> list[Configuration]:
+        """The block configuration of every living node of a network."""
+        return configurations(architecture, self.input_shape, self.outputs)
+
+    def save(self, path: Path | str) -> None:
+        """Write the table as JSON; a kill leaves the file as it was or as it should be."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f"{target.name}.{os.getpid()}")
+        draft.write_text(json.dumps(self._to_json()))
+        draft.replace(target)
+
+    @classmethod
+    def load(cls, path: Path | str) -> LatencyTable:
+        """Read a table that was written on this machine.
+
+        Raises:
+            MeasurementError: No such table, or one that was timed on another machine.
+        """
+        table = cls._from_json(_read(Path(path)))
+        here = json.loads(json.dumps(fingerprint()))
+        differ = [k for k in sorted({*here, *table.device}) if here.get(k) != table.device.get(k)]
+        if differ:
+            changes = "; ".join(f"{k}: {table.device.get(k)} -> {here.get(k)}" for k in differ)
+            raise MeasurementError(
+                f"expected a table that was timed on this machine, got {path} of another one "
+                f"({changes}); build one here with `optuna-nas table build`"
+            )
+        return table
+
+    def _amounts(self, architectures: Sequence[Architecture]) -> Values:
+        """Sum of the blocks in ms, operator calls and weights of each network, (N, 3)."""
+        if missing := self.missing(architectures):
+            raise MeasurementError(
+                f"expected every block of {len(architectures)} networks to be in the table, got "
+                f"{len(missing)} that are not, such as {missing[0]}; time them with "
+                "`predictors.complete`, or go on with `optuna-nas table build`"
+            )
+        return np.array([self._row(a) for a in architectures]).reshape(len(architectures), 3)
+
+    def _row(self, architecture: Architecture) -> tuple[float, float, float]:
+        nodes = self.configurations(architecture)
+        amounts = work(nodes).items()
+        calls = sum(amount for name, amount in amounts if name.endswith(".calls"))
+        weights = sum(amount for name, amount in amounts if name.endswith(".weights"))
+        return sum(self.blocks[node] for node in nodes), calls, weights
+
+    def _to_json(self) -> dict[str, Any]:
+        blocks = [{**c.to_json(), "ms": ms} for c, ms in self.blocks.items()]
+        networks = [
+            {"architecture": json.loads(a.to_json()), "ms": ms} for a, ms in self.networks.items()
+        ]
+        return {
+            "format": FORMAT,
+            "input_shape": self.input_shape,
+            "outputs": self.outputs,
+            "latency": how(self.latency),
+            "device": dict(self.device),
+            "calibration": self.calibration,
+            "networks": networks,
+            "blocks": blocks,
+        }
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> LatencyTable:
+        blocks = {Configuration.from_json(block): block["ms"] for block in data["blocks"]}
+        networks = {
+            Architecture.from_json(network["architecture"]): network["ms"]
+            for network in data["networks"]
+        }
+        return cls(
+            input_shape=tuple(data["input_shape"]),
+            outputs=data["outputs"],
+            latency=Latency(**data["latency"]),
+            blocks=blocks,
+            networks=networks,
+            calibration=data["calibration"],
+            device=data["device"],
+        )
+
+
+def how(latency: Latency) -> dict[str, Any]:
+    """The arguments of a Latency that change what it measures."""
+    return {f.name: getattr(latency, f.name) for f in fields(latency) if f.name in HOW}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']!r} instead of {FORMAT}")
+    except OSError as error:
+        raise MeasurementError(
+            f"expected a latency table in {path}, got none: {error.strerror}; "
+            "build it with `optuna-nas table build`"
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise MeasurementError(f"expected a latency table in {path}, got {error}") from error
+    return dict(data)

@@ -22,8 +22,10 @@ from optuna_nas.reporting.front import (
 
 if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
+    from optuna_nas.reporting.feasibility import feasibility_table
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
+    from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
     from optuna_nas.reporting.plots import (
         plot_front,
         plot_hypervolume,
@@ -34,12 +36,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "LiveView": "live",
+    "feasibility_table": "feasibility",
     "front_table": "table",
+    "measurements_table": "measurements",
     "networks_table": "table",
     "plot_front": "plots",
     "plot_hypervolume": "plots",
     "plot_learning_curves": "plots",
     "plot_rungs": "plots",
+    "remeasured_tables": "measurements",
     "serve": "dashboard",
     "write_report": "html",
 }
@@ -48,15 +53,18 @@ __all__ = [
     "HypervolumeHistory",
     "LiveView",
     "Totals",
+    "feasibility_table",
     "front",
     "front_json",
     "front_table",
     "hypervolume_history",
+    "measurements_table",
     "networks_table",
     "plot_front",
     "plot_hypervolume",
     "plot_learning_curves",
     "plot_rungs",
+    "remeasured_tables",
     "serve",
     "status",
     "totals",

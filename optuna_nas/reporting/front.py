@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 
 from optuna_nas.reporting.archive import Archive, reference_point
+from optuna_nas.reporting.derived import derived
+from optuna_nas.reporting.noise import tied
 from optuna_nas.study.record import OUTCOMES, Record, objective_names, objective_units, records
 
 __all__ = [
@@ -81,9 +83,15 @@ def front(study: optuna.Study) -> list[Record]:
 
 
 def front_json(study: optuna.Study) -> list[dict[str, Any]]:
-    """The front as JSON values; `values`, `units` and `spread` are by objective name."""
+    """The front as JSON values.
+
+    `values`, `units`, `spread` and `backend` are by objective name; `tied_with` holds the numbers
+    of the trials that the noise does not tell from this one.
+    """
     names = objective_names(study)
     units = dict(zip(names, objective_units(study), strict=True))
+    found = front(study)
+    ties = tied(found)
     return [
         {
             "number": record.number,
@@ -93,9 +101,12 @@ def front_json(study: optuna.Study) -> list[dict[str, Any]]:
             "values": dict(record.values),
             "units": units,
             "spread": {name: record.spread(name) for name in names},
+            "backend": {name: record.measurements.get(name, {}).get("backend") for name in names},
+            "tied_with": ties[record.number],
             "parameters": record.parameters,
+            "derived": {name: figure._asdict() for name, figure in derived(record).items()},
         }
-        for record in front(study)
+        for record in found
     ]
 
 

@@ -18,17 +18,19 @@ from plotly.offline import get_plotlyjs
 
 from optuna_nas import __version__
 from optuna_nas.reporting import plots
+from optuna_nas.reporting.derived import derived
+from optuna_nas.reporting.feasibility import cap, feasibility
 from optuna_nas.reporting.front import Totals, front, known_values, totals
-from optuna_nas.reporting.text import duration, heading, quantity, with_spread
-from optuna_nas.reporting.trust import measured, origins
-from optuna_nas.study.record import Record, objective_names, objective_units, records
+from optuna_nas.reporting.noise import tied
+from optuna_nas.reporting.text import duration, heading, percent, quantity, short, with_spread
+from optuna_nas.reporting.trust import headings, measured, origins
+from optuna_nas.study.record import Record, records
 
 __all__ = ["write_report"]
 
 
 class _Objective(NamedTuple):
     name: str
-    unit: str
     heading: str
     maximised: bool
 
@@ -83,14 +85,16 @@ def _render(study: optuna.Study) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"quantity": quantity, "duration": duration}
+    environment.filters |= {"cap": cap, "duration": duration, "heading": heading}
+    environment.filters |= {"percent": percent, "quantity": quantity, "short": short}
     return environment.get_template("report.html").render(_content(study))
 
 
 def _content(study: optuna.Study) -> dict[str, Any]:
-    objectives = _objectives(study)
     everything = records(study)
+    objectives = _objectives(study, everything)
     found = front(study)
+    ties = tied(found)
     on_front = {record.number for record in found}
     spent = totals(study)
     return {
@@ -101,22 +105,38 @@ def _content(study: optuna.Study) -> dict[str, Any]:
         "objectives": objectives,
         "tiles": _tiles(objectives, found, spent),
         "front": [_row(record, objectives, True) for record in found],
+        "ties": ties,
+        "noisy": any(ties.values()),
+        "derived": _derived(found),
         "trials": [_row(r, objectives, r.number in on_front) for r in everything],
         "outcomes": sorted({record.outcome for record in everything}),
         "totals": spent,
         "shares": _shares(spent),
+        "feasibility": feasibility(study),
+        "remeasured": study.user_attrs.get("remeasured"),
         "measured": measured(everything),
         "origins": origins(study),
         "figures": _figures(study) if everything else {},
     }
 
 
-def _objectives(study: optuna.Study) -> list[_Objective]:
-    described = zip(objective_names(study), objective_units(study), study.directions, strict=True)
+def _objectives(study: optuna.Study, everything: Sequence[Record]) -> list[_Objective]:
+    described = zip(headings(study, everything).items(), study.directions, strict=True)
     return [
-        _Objective(name, unit, heading(name, unit), direction == StudyDirection.MAXIMIZE)
-        for name, unit, direction in described
+        _Objective(name, title, direction == StudyDirection.MAXIMIZE)
+        for (name, title), direction in described
     ]
+
+
+def _derived(found: Sequence[Record]) -> dict[str, dict[int, _Cell]]:
+    """Heading of a derived figure -> trial number -> the figure, for a front."""
+    columns: dict[str, dict[int, _Cell]] = {}
+    for record in found:
+        for name, figure in derived(record).items():
+            if figure.value not in record.values.values():  # else it has a column already
+                cells = columns.setdefault(heading(name, figure.unit), {})
+                cells[record.number] = _cell(figure.value, None)
+    return columns
 
 
 def _row(record: Record, objectives: Sequence[_Objective], on_front: bool) -> _Row:

@@ -20,6 +20,7 @@ from optuna_nas.reporting.front import known_values
 from optuna_nas.reporting.table import networks_table
 from optuna_nas.reporting.tally import Tally
 from optuna_nas.reporting.text import duration, one_line, quantity
+from optuna_nas.reporting.trust import unit_of
 from optuna_nas.study.record import Record, objective_names, objective_units
 
 __all__ = ["LiveView"]
@@ -104,7 +105,10 @@ class LiveView:
 
     def _line(self, record: Record) -> str:
         known = known_values(record, list(self._units))
-        values = [f"{name} {quantity(value)} {self._units[name]}" for name, value in known.items()]
+        values = [
+            f"{name} {quantity(value)} {unit_of(record, name, self._units[name])}"
+            for name, value in known.items()
+        ]
         return one_line(
             [
                 f"trial {record.number} {record.outcome}",

@@ -8,7 +8,7 @@ plot_rungs             how many trials went on at each rung
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,8 @@ from optuna_nas.reporting.front import (
     known_values,
     lineage_curve,
 )
-from optuna_nas.reporting.text import heading, quantity
+from optuna_nas.reporting.text import quantity
+from optuna_nas.reporting.trust import headings
 from optuna_nas.study.record import Record, objective_names, objective_units, records
 
 __all__ = ["plot_front", "plot_hypervolume", "plot_learning_curves", "plot_rungs"]
@@ -47,7 +48,7 @@ class _Group(NamedTuple):
 class _FrontInfo(NamedTuple):
     x_name: str
     y_name: str
-    units: dict[str, str]
+    headings: dict[str, str]
     minimised: frozenset[str]
     two_objectives: bool
     front: _Group
@@ -57,8 +58,7 @@ class _FrontInfo(NamedTuple):
 
 
 class _CurvesInfo(NamedTuple):
-    objective: str
-    unit: str
+    heading: str
     curves: dict[str, dict[int, dict[int, float]]]
 
 
@@ -81,7 +81,7 @@ def plot_front(study: optuna.Study) -> go.Figure:
 
 def plot_hypervolume(study: optuna.Study) -> go.Figure:
     """Hypervolume of the front against the epochs spent; see `hypervolume_history`."""
-    return _plot_hypervolume(hypervolume_history(study))
+    return _plot_hypervolume(hypervolume_history(study), headings(study, records(study)))
 
 
 def plot_learning_curves(study: optuna.Study, objective: str | None = None) -> go.Figure:
@@ -101,11 +101,11 @@ def plot_rungs(study: optuna.Study) -> go.Figure:
 def _get_front_info(study: optuna.Study) -> _FrontInfo:
     names = objective_names(study)
     units = dict(zip(names, objective_units(study), strict=True))
-    found = front(study)
+    found, everything = front(study), records(study)
     on_front = {record.number for record in found}
     x_name, y_name = (names[1], names[0]) if len(names) > 1 else (TRIAL, names[0])
     others: dict[str, list[Record]] = {"pruned": [], "rejected": [], "trained": []}
-    for record in records(study):
+    for record in everything:
         kind = "trained" if record.values else record.outcome
         if kind in others and record.number not in on_front and not record.superseded:
             others[kind].append(record)
@@ -114,7 +114,7 @@ def _get_front_info(study: optuna.Study) -> _FrontInfo:
     return _FrontInfo(
         x_name,
         y_name,
-        units,
+        headings(study, everything),
         frozenset(name for name, low in zip(names, minimised, strict=True) if low),
         len(names) == 2,
         drawn,
@@ -178,7 +178,7 @@ def _error_bar(spread: Sequence[float]) -> dict[str, Any]:
 
 
 def _front_axis(info: _FrontInfo, name: str) -> dict[str, Any]:
-    title = heading(name, info.units.get(name, ""))
+    title = info.headings.get(name, name)
     horizontal = name == info.x_name
     if name in info.minimised:
         groups = (info.front, *info.others.values())
@@ -187,8 +187,8 @@ def _front_axis(info: _FrontInfo, name: str) -> dict[str, Any]:
     return style.axis(title) if horizontal else style.axis(title, range=style.around(info.front.y))
 
 
-def _plot_hypervolume(info: HypervolumeHistory) -> go.Figure:
-    worst = ", ".join(f"{name} {quantity(value)}" for name, value in info.reference.items())
+def _plot_hypervolume(info: HypervolumeHistory, titles: Mapping[str, str]) -> go.Figure:
+    worst = ", ".join(f"{titles[name]} {quantity(v)}" for name, v in info.reference.items())
     y_axis = style.axis("hypervolume", rangemode="tozero")
     drawn = style.figure("Hypervolume", style.axis("epochs spent", rangemode="tozero"), y_axis)
     drawn.add_trace(
@@ -222,11 +222,11 @@ def _get_curves_info(study: optuna.Study, objective: str | None) -> _CurvesInfo:
         if not record.superseded and learned:
             values = {step: at[name] for step, at in learned.items()}
             curves[kind if kind in curves else "unfinished"][record.number] = values
-    return _CurvesInfo(name, objective_units(study)[names.index(name)], curves)
+    return _CurvesInfo(headings(study, everything)[name], curves)
 
 
 def _plot_learning_curves(info: _CurvesInfo) -> go.Figure:
-    y_axis = style.axis(heading(info.objective, info.unit))
+    y_axis = style.axis(info.heading)
     drawn = style.figure("Learning curves", style.axis("epoch"), y_axis)
     for kind, curves in info.curves.items():
         if curves:

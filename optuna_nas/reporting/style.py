@@ -11,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from optuna_nas.reporting.text import one_line, with_spread
+from optuna_nas.reporting.trust import unit_of
 from optuna_nas.study.record import Record
 
 __all__ = [
@@ -92,8 +93,8 @@ def hover(record: Record, values: dict[str, float], units: dict[str, str]) -> st
     """What a trial is, as the text of its hover label."""
     lines = [f"<b>trial {record.number}</b>, {escaped(record.outcome)}"]
     for name, value in values.items():
-        spread = record.spread(name)
-        lines.append(escaped(f"{name} {with_spread(value, spread)} {units.get(name, '')}"))
+        shown = with_spread(value, record.spread(name))
+        lines.append(escaped(f"{name} {shown} {unit_of(record, name, units.get(name, ''))}"))
     network = textwrap.wrap(one_line([record.network]), 64, max_lines=6, placeholder=" ...")
     return "<br>".join([*lines, *map(escaped, network)])
 

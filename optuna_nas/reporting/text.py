@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-__all__ = ["duration", "heading", "one_line", "quantity", "with_spread"]
+__all__ = ["duration", "heading", "one_line", "percent", "quantity", "short", "with_spread"]
 
 
 def quantity(value: float) -> str:
@@ -20,12 +20,25 @@ def quantity(value: float) -> str:
     return f"{value:,.{max(0, 3 - magnitude)}f}"
 
 
+def short(value: float) -> str:
+    """A number with three significant digits, large ones as `5.4M`."""
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if limit <= abs(value) < 1e12:
+            return f"{value / limit:.3g}{suffix}"
+    return f"{value:.3g}"
+
+
 def with_spread(value: float, spread: float | None) -> str:
     """A number and its spread to the same decimal, such as `0.412 ± 0.011`."""
     if spread is None or not (math.isfinite(spread) and spread > 0) or not math.isfinite(value):
         return quantity(value)
     decimals = min(9, max(0, 1 - math.floor(math.log10(spread))))
     return f"{value:,.{decimals}f} ± {spread:,.{decimals}f}"
+
+
+def percent(share: float) -> str:
+    """A share as per cent with two significant digits, such as `1.5 %`."""
+    return f"{float(f'{100 * share:.2g}'):g} %"
 
 
 def duration(seconds: float) -> str:

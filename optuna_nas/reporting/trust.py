@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import optuna
 
-from optuna_nas.reporting.text import quantity
-from optuna_nas.study.record import Record
+from optuna_nas.reporting.text import heading, quantity
+from optuna_nas.study.record import Record, objective_names, objective_units
 
-__all__ = ["Measured", "Origin", "measured", "origins"]
+__all__ = ["Measured", "Origin", "conditions", "headings", "measured", "origins", "unit_of"]
 
 VALUE_KEYS = ("value", "unit", "spread")
 SHOWN = 4
@@ -43,6 +43,43 @@ class Origin(NamedTuple):
     trials: int
     device: dict[str, str]
     versions: dict[str, str]
+
+
+def conditions(measurement: Mapping[str, Any]) -> str:
+    """What a measured value belongs to, such as `eager, 1 thread`; empty where nothing says so."""
+    batch, threads = measurement.get("batch", 1), measurement.get("threads")
+    parts = [
+        str(measurement.get("backend", "")),
+        "" if threads is None else f"{threads} thread{'' if threads == 1 else 's'}",
+        "" if batch == 1 else f"batch {batch}",
+        measurement.get("precision", "fp32").removeprefix("fp32"),
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def unit_of(record: Record, name: str, unit: str) -> str:
+    """Unit of a trial's value with what it belongs to, such as `ms (eager, 1 thread)`."""
+    found = conditions(record.measurements.get(name, {}))
+    return f"{unit} ({found})" if found else unit
+
+
+def headings(study: optuna.Study, shown: Iterable[Record]) -> dict[str, str]:
+    """Objective name -> name, unit and what its values belong to: `latency (ms, eager, 1 thread)`.
+
+    Args:
+        study: The study.
+        shown: Its trials; the most frequent conditions count.
+    """
+    names, units = objective_names(study), objective_units(study)
+    found: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for record in shown:
+        for name in record.measurements.keys() & found.keys():
+            found[name][conditions(record.measurements[name])] += 1
+    most = {name: next((text for text, _ in c.most_common(1)), "") for name, c in found.items()}
+    return {
+        name: heading(name, ", ".join(filter(None, (unit, most[name]))))
+        for name, unit in zip(names, units, strict=True)
+    }
 
 
 def measured(shown: Iterable[Record]) -> list[Measured]:

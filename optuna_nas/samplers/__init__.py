@@ -17,6 +17,7 @@ from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial
 
 from optuna_nas.names import choose
+from optuna_nas.samplers.gp import GP
 from optuna_nas.samplers.nsgaii import NSGAII
 
 __all__ = ["NSGAII", "by_name"]
@@ -55,9 +56,7 @@ NAMES: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: seeded_by_trial(
         "tpe", optuna.samplers.TPESampler(multivariate=True, seed=seed), seed
     ),
-    "gp": lambda seed: seeded_by_trial(
-        "gp", optuna.samplers.GPSampler(warn_independent_sampling=False, seed=seed), seed
-    ),
+    "gp": lambda seed: seeded_by_trial("gp", GP(warn_independent_sampling=False, seed=seed), seed),
 }
 
 

@@ -23,14 +23,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.pruners.curve import bare, curve
 
-__all__ = ["OUTCOMES", "Record", "objective_names", "objective_units", "read", "records"]
+if TYPE_CHECKING:
+    from optuna_nas.objectives import Measurement, Objective
+
+__all__ = ["OUTCOMES", "Record", "noted", "objective_names", "objective_units", "read", "records"]
 
 OUTCOMES = (
     "trained",  # to the end of its budget
@@ -95,6 +98,16 @@ class Record:
         """Interquartile range of a measurement, in its unit; None where there is none."""
         value = self.measurements.get(name, {}).get("spread")
         return None if value is None else float(value)
+
+
+def noted(objective: Objective, measurement: Measurement) -> dict[str, Any]:
+    """A measurement as a trial leaves it."""
+    return {
+        "value": float(measurement.value),
+        "unit": objective.unit,
+        "spread": measurement.spread,
+        **measurement.details,
+    }
 
 
 def objective_names(study: optuna.Study) -> list[str]:

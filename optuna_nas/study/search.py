@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
-from zlib import crc32
 
 import optuna
 from lightning.pytorch import LightningDataModule, LightningModule
 from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner, NopPruner
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from torch import nn
 
-from optuna_nas import datasets, samplers
+from optuna_nas import datasets, pruners, samplers
 from optuna_nas import objectives as objective_classes
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import DescriptionError, SpaceError, StudyError
-from optuna_nas.locks import host_lock
-from optuna_nas.model import Classifier
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.model import METRICS, Classifier
 from optuna_nas.names import choose
 from optuna_nas.objectives import STAGES, Metric, Objective, Parameters
-from optuna_nas.pruners import ParetoHyperband
 from optuna_nas.pruners.curve import check_pruner
+from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.description import describe
+from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.loop import Callbacks, run_trials
-from optuna_nas.study.storage import connect, hold_to
+from optuna_nas.study.storage import connect
 from optuna_nas.study.training import OnEpoch, seeded
+from optuna_nas.study.transfer import measure_anew
 from optuna_nas.study.trial import TrialRun
 
 __all__ = ["Search"]
-
-PRUNERS: dict[str, Callable[[Budget], BasePruner]] = {
-    "hyperband": lambda budget: ParetoHyperband(
-        min_resource=budget.min_epochs, max_resource=budget.max_epochs
-    ),
-    "none": lambda budget: NopPruner(),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +56,8 @@ class Search:
         threads: Threads that PyTorch may use for training; its own choice by default. Small
             networks train faster with 1, and never fight other workers for the cores.
         seed: Seed of the sampler, of the weights and of the training.
+        samples: Untrained networks drawn before a search with caps begins, to see what share of
+            the space keeps them; 0 for none.
         trials: Trials of a run that does not say otherwise.
         max_failures: After more failures of one kind in a row the search stops itself.
         smoke: Arguments that differ in a run of seconds.
@@ -84,6 +78,7 @@ class Search:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     seed: int = 0
+    samples: int = 200
     trials: int = 100
     max_failures: int = 5
     smoke: Mapping[str, Any] = field(
@@ -99,12 +94,9 @@ class Search:
             raise DescriptionError(f"expected data as a LightningDataModule, got {self.data!r}")
         if not self.optimised:
             raise DescriptionError("expected at least one objective, got none")
-        if self.max_failures < 0:
-            raise DescriptionError(f"expected max_failures >= 0, got {self.max_failures}")
-        if self.trials < 0 or self.seed < 0:
-            raise DescriptionError(
-                f"expected trials and seed of at least 0, got {self.trials} and {self.seed}"
-            )
+        for name in ("max_failures", "samples", "seed", "trials"):
+            if getattr(self, name) < 0:
+                raise DescriptionError(f"expected {name} of at least 0, got {getattr(self, name)}")
         if self.threads is not None and self.threads < 1:
             raise DescriptionError(f"expected threads >= 1, got {self.threads}")
         names = [o.name for o in (*self.optimised, *self.capped)]
@@ -138,6 +130,11 @@ class Search:
     def monitors(self) -> dict[str, str]:
         """Objective name -> the logged metric that fills it while a network trains."""
         return {o.name: o.monitor for o in self.optimised if isinstance(o, Metric)}
+
+    @property
+    def on_device(self) -> bool:
+        """Whether values of the search depend on the machine."""
+        return any(objective.on_device for objective in self.measured)
 
     @cached_property
     def input_shape(self) -> tuple[int, ...]:
@@ -184,6 +181,11 @@ class Search:
             "seed": self.seed,
         }
 
+    @cached_property
+    def prepared(self) -> WeakKeyDictionary[BaseStorage, dict[int, dict[str, BaseDistribution]]]:
+        """Parameters of each study that was prepared in this process, and their distributions."""
+        return WeakKeyDictionary()
+
     def as_smoke(self) -> Search:
         """The same search in seconds, as a study of its own.
 
@@ -203,47 +205,46 @@ class Search:
                 "expected module(network) to return a LightningModule, "
                 f"got {type(module).__name__}"
             )
+        if isinstance(module, Classifier):
+            monitors = {o.monitor for o in self.measured if isinstance(o, Metric)}
+            module.log_also(name for name in METRICS if f"val_{name}" in monitors)
         return module
 
-    def study(self, storage: str | BaseStorage | None = None) -> optuna.Study:
+    def study(
+        self, storage: str | BaseStorage | None = None, remeasure: bool = False
+    ) -> optuna.Study:
         """Create the study, or open it to continue.
 
         Args:
             storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
+            remeasure: Whether the trials of a study that was begun on another device are measured
+                anew on this one; the old study stays as `<name>@<digest of its device>`.
 
         Raises:
             StudyError: The storage cannot be opened, or holds another search under this name.
         """
         directions = [o.direction for o in self.optimised]
+        opened = connect(storage or f"sqlite:///{self.name}.db")
+        if remeasure:
+            measure_anew(self, opened)
         study = optuna.create_study(
             study_name=self.name,
-            storage=connect(storage or f"sqlite:///{self.name}.db"),
+            storage=opened,
             directions=directions,
             sampler=self._make_sampler(),
             pruner=self._make_pruner(),
             load_if_exists=True,
         )
-        self.prepare(study)
+        prepare(self, study)
         return study
 
-    def prepare(self, study: optuna.Study) -> None:
-        """Mark a new study as this search's, or hold a begun one to it; once in a process.
+    def feasibility(self, samples: int | None = None) -> Feasibility:
+        """See on untrained networks, drawn at random, what share of the space keeps the caps.
 
-        Raises:
-            StudyError: The study belongs to another search, or to another machine.
+        Args:
+            samples: How many to draw; `self.samples` by default.
         """
-        seen = self._seen.setdefault(study._storage, {})
-        if study._study_id in seen:
-            return
-        self._check_input_shape()
-        with host_lock(f"study-{crc32(study.study_name.encode()):x}", timeout=120.0):
-            if "calibrations" not in study.user_attrs:
-                self._begin(study)
-        hold_to(study, self.description, any(o.on_device for o in self.measured))
-        known: dict[str, BaseDistribution] = {}
-        for trial in study.get_trials(deepcopy=False):
-            known.update(trial.distributions)
-        seen[study._study_id] = known
+        return look(self, self.samples if samples is None else samples)
 
     def objective(self, trial: optuna.Trial, on_epoch: OnEpoch | None = None) -> list[float]:
         """Run one trial: a plain Optuna objective, for those who hold the loop themselves.
@@ -261,6 +262,7 @@ class Search:
         timeout: float | None = None,
         callbacks: Callbacks = (),
         on_epoch: OnEpoch | None = None,
+        remeasure: bool = False,
     ) -> optuna.Study:
         """Start the search, or go on with it.
 
@@ -270,6 +272,7 @@ class Search:
             timeout: Seconds after which no further trial begins.
             callbacks: Called with the study and each trial that ends here, as in Optuna.
             on_epoch: Called with the trial's number, the epochs trained and the values reported.
+            remeasure: As in `study`.
 
         Raises:
             StudyError: The study in storage belongs to another search, or to another machine.
@@ -277,7 +280,7 @@ class Search:
             KeyboardInterrupt: The user stopped it; the running trial is marked and goes on next
                 time.
         """
-        study = self.study(storage)
+        study = self.study(storage, remeasure)
         count = self.trials if trials is None else trials
         run_trials(
             study,
@@ -289,48 +292,6 @@ class Search:
         )
         return study
 
-    def check_distributions(self, trial: optuna.Trial) -> None:
-        """Hold the space to one distribution for each parameter name.
-
-        Raises:
-            SpaceError: A name had another distribution in an earlier trial.
-        """
-        known = self._seen[trial.study._storage][trial.study._study_id]
-        for name, distribution in trial.distributions.items():
-            if known.setdefault(name, distribution) != distribution:
-                raise SpaceError(
-                    f"expected one distribution for parameter {name!r}, got {distribution} after "
-                    f"{known[name]}; give a choice that depends on another a name that says so"
-                )
-
-    def _begin(self, study: optuna.Study) -> None:
-        wanted = [o.direction.upper() for o in self.optimised]
-        if [direction.name for direction in study.directions] != wanted:
-            raise StudyError(
-                f"expected study {study.study_name!r} to have the directions {wanted}, got "
-                f"{[d.name for d in study.directions]}; give the search another name"
-            )
-        hold_to(study, self.description, any(o.on_device for o in self.measured))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([o.label for o in self.optimised])
-        shared = {o.name: o.calibrate() for o in self.measured}
-        found = {name: value for name, value in shared.items() if value is not None}
-        study.set_user_attr("calibrations", found)
-
-    def _check_input_shape(self) -> None:
-        wanted = getattr(self.space, "input_shape", self.input_shape)
-        if tuple(wanted) != self.input_shape:
-            raise DescriptionError(
-                f"expected a space for inputs of shape {self.input_shape}, which the data has, "
-                f"got one for {tuple(wanted)}; give the space input_shape={self.input_shape}"
-            )
-
-    @cached_property
-    def _seen(self) -> WeakKeyDictionary[BaseStorage, dict[int, dict[str, BaseDistribution]]]:
-        """Parameters of each study that was prepared here, and their distributions."""
-        return WeakKeyDictionary()
-
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return copy.deepcopy(self.sampler)
@@ -339,8 +300,7 @@ class Search:
     def _make_pruner(self) -> BasePruner:
         if isinstance(self.pruner, BasePruner):
             return copy.deepcopy(self.pruner)
-        make: Callable[[Budget], BasePruner] = choose("pruner", self.pruner, PRUNERS)
-        return make(self.fidelity)
+        return pruners.by_name(self.pruner, self.fidelity.min_epochs, self.fidelity.max_epochs)
 
 
 def _objective(objective: Objective | str) -> Objective:

@@ -11,11 +11,11 @@ from optuna.storages import BaseStorage
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from optuna_nas.exceptions import StudyError
+from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
-from optuna_nas.study.device import fingerprint
 from optuna_nas.study.sqlite import write_ahead
 
-__all__ = ["connect", "hold_to", "load", "masked"]
+__all__ = ["connect", "hold_to", "load", "mark", "masked", "staging"]
 
 
 def connect(storage: str | BaseStorage) -> BaseStorage:
@@ -63,7 +63,7 @@ def load(name: str, storage: str | BaseStorage) -> optuna.Study:
 
 
 def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) -> None:
-    """Hold a study to the search that began it; a new study is marked as this search's.
+    """Hold a study to the search that began it; a study that nothing began is free.
 
     Args:
         study: The study to continue.
@@ -80,18 +80,30 @@ def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) 
                 f"expected study {study.study_name!r} to be empty or begun by this search, got "
                 "one with trials of something else; give the search another name"
             )
-        study.set_user_attr("device", fingerprint())
-        study.set_user_attr("search", dict(described))
         return
-    changes = list(differences(stored, described))
-    if on_device:
-        changes += differences(study.user_attrs["device"], fingerprint(), "device")
-    if changes:
-        lines = "\n  ".join(changes)
+    if changes := "\n  ".join(differences(stored, described)):
         raise StudyError(
             f"expected the search that study {study.study_name!r} was begun with, but it changed:"
-            f"\n  {lines}\nundo the change, or give the search a new name"
+            f"\n  {changes}\nundo the change, or give the search a new name"
         )
+    moved = "\n  ".join(differences(study.user_attrs["device"], fingerprint(), "device"))
+    if on_device and moved:
+        raise StudyError(
+            f"expected the device that study {study.study_name!r} was measured on, got another:"
+            f"\n  {moved}\ngo on there, give the search a new name, or measure its trials anew "
+            "here: optuna-nas run STUDY.py --remeasure, or search.run(remeasure=True)"
+        )
+
+
+def mark(study: optuna.Study, described: Mapping[str, Any]) -> None:
+    """Mark a new study as a search's, begun on this device."""
+    study.set_user_attr("device", fingerprint())
+    study.set_user_attr("search", dict(described))
+
+
+def staging(name: str) -> str:
+    """Name of the study that holds the trials of another while they are measured anew."""
+    return f"{name}@remeasuring"
 
 
 def masked(text: str) -> str:

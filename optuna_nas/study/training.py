@@ -20,9 +20,10 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from optuna_nas.measuring.turns import Training
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
 
-__all__ = ["TRAINER", "OnEpoch", "fit", "seeded"]
+__all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup"]
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Told the number of a trial, the epochs it has trained, and the values it reported."""
@@ -69,16 +70,47 @@ def fit(
     callbacks = own.pop("callbacks", None) or []
     if isinstance(callbacks, Callback):
         callbacks = [callbacks]
-    with _calm(), _threads(threads), _seeded_setup(data, data_seed):
+    with _calm(), _threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
         module = make_module()
-        settings = {**TRAINER, "max_epochs": epochs, "callbacks": [*callbacks, pruning], **own}
-        trainer = Trainer(**settings)
+        callbacks = [GiveWay(), *callbacks, pruning]
+        trainer = Trainer(**{**TRAINER, "max_epochs": epochs, "callbacks": callbacks, **own})
         refuse_relaunch(trainer)
         with _interruptible():
             trainer.fit(module, datamodule=data)
     pruning.check_pruned()
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+class GiveWay(Callback):
+    """Pauses a training between two batches while a worker on this host measures."""
+
+    def __init__(self) -> None:
+        self._training: Training | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin to train, in the process that does."""
+        self._training = Training()
+        self._training.__enter__()
+
+    def teardown(self, *_: object, **__: object) -> None:
+        """End the training."""
+        if self._training is not None:
+            self._training.__exit__()
+            self._training = None
+
+    def on_exception(self, *_: object) -> None:
+        """End the training: Lightning does not tear down what raised."""
+        self.teardown()
+
+    def on_train_batch_start(self, *_: object) -> None:
+        """Let a measurement go first."""
+        if self._training is not None:
+            self._training.give_way()
+
+    def on_validation_batch_start(self, *_: object) -> None:
+        """Let a measurement go first."""
+        self.on_train_batch_start()
 
 
 def seeded(function: Callable[..., Any], seed: int, *args: Any, **kwargs: Any) -> Any:
@@ -99,7 +131,7 @@ def seeded(function: Callable[..., Any], seed: int, *args: Any, **kwargs: Any) -
 
 
 @contextmanager
-def _seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
+def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
     """Set data up under one seed: a random split must not differ between trials."""
     vars(data)["setup"] = partial(seeded, data.setup, seed)
     try:

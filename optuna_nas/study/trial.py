@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 import traceback
@@ -18,11 +19,14 @@ from torch import nn
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError, TrainingError
+from optuna_nas.measuring import device
 from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.pruners.lineages import Lineages
-from optuna_nas.study import description, device, lease
-from optuna_nas.study.training import OnEpoch, fit, seeded
+from optuna_nas.study import description, lease
+from optuna_nas.study.begin import check_distributions, prepare
+from optuna_nas.study.record import noted
+from optuna_nas.study.training import OnEpoch, fit, seeded, seeded_setup
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -64,7 +68,7 @@ class TrialRun:
             Exception: Whatever went wrong inside it, with the reason in storage.
         """
         with _ONE_AT_A_TIME, self._recorded(), lease.hold(self.trial):
-            self.search.prepare(self.trial.study)
+            prepare(self.search, self.trial.study)
             drawn = self._draw()
             identity = self._identify(drawn)
             earlier = self._earlier(identity)
@@ -75,13 +79,15 @@ class TrialRun:
                 self.search.input_shape,
                 self.search.outputs,
                 seed=self.seed,
+                data=self.search.data,
                 calibrations=self.trial.study.user_attrs["calibrations"],
             )
             for stage in STAGES[:-1]:
                 self._measure(candidate, stage)
             if any(o.stage == STAGES[-1] for o in self.search.measured):
                 candidate.metrics = self._train(candidate)
-            self._measure(candidate, STAGES[-1])
+            with seeded_setup(self.search.data, self.search.seed):
+                seeded(self._measure, self.seed, candidate, STAGES[-1])
             self._end("trained", f"trained to the end, {self.epochs} epochs")
             return [self.measurements[o.name]["value"] for o in self.search.optimised]
 
@@ -100,7 +106,7 @@ class TrialRun:
                 "expected the space to return an Architecture or a torch.nn.Module, "
                 f"got {type(drawn).__name__}"
             )
-        self.search.check_distributions(self.trial)
+        check_distributions(self.search, self.trial)
         return drawn
 
     def _identify(self, drawn: Architecture | nn.Module) -> str:
@@ -192,15 +198,9 @@ class TrialRun:
             self.epochs = pruning.epochs
 
     def _note(self, objective: Objective, measurement: Measurement) -> None:
-        value = float(measurement.value)
-        if value != value:
+        if math.isnan(measurement.value):
             raise TrainingError(f"expected a number for {objective.name}, got NaN")
-        self.measurements[objective.name] = {
-            "value": value,
-            "unit": objective.unit,
-            "spread": measurement.spread,
-            **measurement.details,
-        }
+        self.measurements[objective.name] = noted(objective, measurement)
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:

@@ -27,7 +27,7 @@ def test_every_number_is_printed_whole(search: optuna.Study, width: int) -> None
         for name, value in record.values.items():
             assert f" {with_spread(value, record.spread(name))} " in text
         assert f" {quantity(record.parameters)} " in text
-    assert "(ms)" in text and "(fraction)" in text
+    assert "(ms, eager" in text and "thread)" in text and "(fraction)" in text
 
 
 def test_a_wide_terminal_shows_each_network_on_one_line(search: optuna.Study) -> None:

@@ -35,13 +35,13 @@ def test_the_front_is_drawn_with_its_spread_over_everything_else(search: optuna.
     assert list(drawn.error_x.array) == [r.spread("latency") / 2 for r in found]
     assert not drawn.error_y.visible
     for record, hover in zip(found, drawn.text, strict=True):
-        assert f"trial {record.number}" in hover and "latency" in hover
+        assert f"trial {record.number}" in hover and "ms (eager, 1 thread)" in hover
         assert record.network.split(" > ")[0] in hover
     assert len(trace(figure, "dominated").x) + len(found) == 32
     pruned = [t for t in search.trials if t.user_attrs["outcome"] == "pruned"]
     last = [t.system_attrs[f"nas:step:{t.user_attrs['spent']['epochs']}"] for t in pruned]
     assert list(trace(figure, "pruned").y) == [accuracy for accuracy, _ in last]
-    assert figure.layout.xaxis.title.text == "latency (ms)"
+    assert figure.layout.xaxis.title.text == "latency (ms, eager, 1 thread)"
 
 
 def test_a_cost_has_a_log_axis_only_over_more_than_a_decade(search: optuna.Study) -> None:
@@ -67,6 +67,7 @@ def test_hypervolume_starts_at_nothing_and_follows_the_history(search: optuna.St
     drawn = plot_hypervolume(search).data[0]
     assert list(drawn.x) == [0, *history.epochs]
     assert list(drawn.y) == [0, *history.hypervolume]
+    assert "latency (ms, eager, 1 thread)" in drawn.name
 
 
 def test_every_learning_curve_is_drawn_once(search: optuna.Study) -> None:
@@ -76,7 +77,7 @@ def test_every_learning_curve_is_drawn_once(search: optuna.Study) -> None:
     assert sorted(numbers) == learned
     assert set(trace(figure, "front").customdata) == {r.number for r in front(search)}
     latency = plot_learning_curves(search, "latency")
-    assert latency.layout.yaxis.title.text == "latency (ms)"
+    assert latency.layout.yaxis.title.text == "latency (ms, eager, 1 thread)"
     with pytest.raises(DescriptionError, match=r"accuracy.*latency.*got 'speed'"):
         plot_learning_curves(search, "speed")
 

@@ -1,0 +1,101 @@
+"""What commands share: their options, the study file, and the study beside it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import click
+
+from optuna_nas.cli.group import debugging, fail
+from optuna_nas.exceptions import NASError, StudyError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from optuna_nas.study import Search
+
+__all__ = [
+    "JSON",
+    "SMOKE",
+    "STORAGE",
+    "STUDY",
+    "load_file",
+    "load_search",
+    "load_study",
+    "open_study",
+    "storage_url",
+]
+
+STUDY = click.argument("file", metavar="STUDY.py", type=click.Path(path_type=Path))
+STORAGE = click.option(
+    "--storage", metavar="URL", help="Where the study is; by default NAME.db beside STUDY.py."
+)
+SMOKE = click.option("--smoke", is_flag=True, help="The same search in seconds, as NAME-smoke.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def load_file(file: Path, hint: str) -> ModuleType:
+    """Run a Python file of the user's as a module.
+
+    Args:
+        file: The file.
+        hint: Name of the parameter that errors speak of.
+    """
+    if not file.is_file():
+        raise click.BadParameter(f"{file} does not exist", param_hint=hint)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise click.BadParameter(f"{file} is not a Python file", param_hint=hint)
+    sys.path.insert(0, str(file.resolve().parent))  # as `python STUDY.py` does
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(file.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except NASError as error:
+        fail(error, 2)
+    except Exception as error:
+        if debugging():
+            raise
+        raise click.BadParameter(
+            f"{file} cannot be loaded: {type(error).__name__}: {error}", param_hint=hint
+        ) from error
+    return module
+
+
+def load_search(file: Path, smoke: bool) -> Search:
+    """Load the `search` that a study file defines."""
+    from optuna_nas.study import Search
+
+    search = getattr(load_file(file, "STUDY.py"), "search", None)
+    if not isinstance(search, Search):
+        raise click.BadParameter(
+            f"expected {file} to define `search = optuna_nas.Search(...)`, got {search!r}",
+            param_hint="STUDY.py",
+        )
+    return search.as_smoke() if smoke else search
+
+
+def storage_url(file: Path, search: Search, storage: str | None) -> str:
+    """Where the study is: what the user said, or an SQLite file beside the study file."""
+    return storage or f"sqlite:///{file.with_name(f'{search.name}.db').resolve()}"
+
+
+def load_study(file: Path, storage: str | None, smoke: bool) -> optuna.Study:
+    """Open the study of a study file, to look at it."""
+    search = load_search(file, smoke)
+    return open_study(search, storage_url(file, search, storage))
+
+
+def open_study(search: Search, url: str) -> optuna.Study:
+    """Open a study that is there; looking never creates a file."""
+    from optuna_nas.study.storage import load
+
+    path = re.sub(r"\?.*", "", url).removeprefix("sqlite:///")
+    if url.startswith("sqlite:///") and not Path(path).exists():
+        raise StudyError(f"expected a study in {path}, got no such file; run it first")
+    return load(search.name, url)

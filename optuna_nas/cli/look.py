@@ -1,0 +1,139 @@
+"""Commands that look at a study: front, finalists, report, status, dashboard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_study
+from optuna_nas.cli.group import main
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["print_feasibility", "print_front", "save_report"]
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@JSON
+def front(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
+    """Print the Pareto front found so far.
+
+    \b
+    optuna-nas front studies/digits_cnn.py --json
+    """
+    print_front(load_study(file, storage, smoke), as_json)
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@click.option("--count", default=3, show_default=True, type=click.IntRange(1), help="How many.")
+@JSON
+def finalists(file: Path, storage: str | None, smoke: bool, count: int, as_json: bool) -> None:
+    """Choose networks spread along the front, to be retrained.
+
+    \b
+    optuna-nas finalists studies/digits_cnn.py --count 3
+    """
+    from optuna_nas.finalists import select
+    from optuna_nas.reporting import front_json, networks_table
+
+    study = load_study(file, storage, smoke)
+    chosen = select(study, count)
+    if as_json:
+        numbers = {record.number for record in chosen}
+        found = [network for network in front_json(study) if network["number"] in numbers]
+        click.echo(json.dumps(found, indent=2))
+    else:
+        Console().print(networks_table(chosen, study))
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@click.option("--output", type=click.Path(path_type=Path), help="By default NAME.html beside it.")
+def report(file: Path, storage: str | None, smoke: bool, output: Path | None) -> None:
+    """Write a self-contained HTML report.
+
+    \b
+    optuna-nas report studies/digits_cnn.py --output front.html
+    """
+    study = load_study(file, storage, smoke)
+    save_report(study, output or file.with_name(f"{study.study_name}.html"))
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@JSON
+def status(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
+    """Say how far the search is: trials by outcome, epochs spent, hypervolume.
+
+    \b
+    optuna-nas status studies/digits_cnn.py
+    """
+    from optuna_nas.reporting import status as summary
+
+    values = summary(load_study(file, storage, smoke))
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+def dashboard(file: Path, storage: str | None, smoke: bool, port: int, browser: bool) -> None:
+    """Serve the study in optuna-dashboard on 127.0.0.1 until Ctrl-C.
+
+    \b
+    optuna-nas dashboard studies/digits_cnn.py --port 8081
+    """
+    from optuna_nas.reporting import serve
+
+    study = load_study(file, storage, smoke)
+    serve(study._storage, port=port, open_browser=browser)
+
+
+def print_feasibility(study: optuna.Study) -> None:
+    """Print, on standard error, what share of the space keeps the caps of a study that has any."""
+    from optuna_nas.reporting import feasibility_table
+
+    table = feasibility_table(study)
+    if table is not None:
+        Console(stderr=True).print(table)
+
+
+def print_front(study: optuna.Study, as_json: bool) -> None:
+    """Print the front as a table, or as JSON."""
+    from optuna_nas.reporting import front_json, front_table
+
+    if as_json:
+        click.echo(json.dumps(front_json(study), indent=2))
+    else:
+        Console().print(front_table(study))
+
+
+def save_report(study: optuna.Study, path: Path) -> None:
+    """Write the HTML report and say where."""
+    from optuna_nas.reporting import write_report
+
+    write_report(study, path)
+    click.echo(f"report: {path}", err=True)

@@ -1,0 +1,120 @@
+"""`optuna-nas run`: start a search, or go on with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_search, open_study, storage_url
+from optuna_nas.cli.group import main
+from optuna_nas.cli.look import print_feasibility, print_front, save_report
+
+if TYPE_CHECKING:
+    import optuna
+
+    from optuna_nas.study import Search
+
+
+@main.command()
+@STUDY
+@click.option("--trials", metavar="N", type=click.IntRange(0), help="New trials; 0 only prints.")
+@STORAGE
+@click.option("--timeout", metavar="S", type=float, help="Begin no trial after S seconds.")
+@click.option("--seed", metavar="N", type=click.IntRange(0), help="Seed of a new study.")
+@click.option(
+    "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
+)
+@SMOKE
+@JSON
+def run(
+    file: Path,
+    trials: int | None,
+    storage: str | None,
+    timeout: float | None,
+    seed: int | None,
+    remeasure: bool,
+    smoke: bool,
+    as_json: bool,
+) -> None:
+    """Start the search that STUDY.py describes, or go on with it.
+
+    Prints the front at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly;
+    the same command goes on.
+
+    \b
+    optuna-nas run studies/digits_cnn.py --trials 50
+    """
+    search = load_search(file, smoke)
+    if seed is not None:
+        search = replace(search, seed=seed)
+    url = storage_url(file, search, storage)
+    if trials == 0 and not remeasure:
+        print_front(open_study(search, url), as_json)
+        return
+    with Console(stderr=True).status("looking at the space and the device"):
+        study = search.study(url, remeasure)
+    if not study.get_trials(deepcopy=False):
+        print_feasibility(study)
+    try:
+        _optimise(search, study, trials, timeout, Console(stderr=as_json))
+    finally:
+        print_front(study, as_json)
+        save_report(study, file.with_name(f"{search.name}.html"))
+
+
+def _optimise(
+    search: Search,
+    study: optuna.Study,
+    trials: int | None,
+    timeout: float | None,
+    console: Console,
+) -> None:
+    from optuna_nas.reporting import LiveView
+
+    count = search.trials if trials is None else trials
+    interrupts = _Interrupts()
+
+    def on_epoch(trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        interrupts.check()
+        view.epoch(trial, epoch, values)
+
+    with LiveView(study, count, timeout, console) as view:
+        search.run(
+            trials=count,
+            storage=study._storage,
+            timeout=timeout,
+            callbacks=[view.update, interrupts.check],
+            on_epoch=on_epoch,
+        )
+
+
+class _Interrupts:
+    """Ctrl-C and SIGTERM as KeyboardInterrupt, once no storage is being read or written."""
+
+    def __init__(self) -> None:
+        self.caught = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._raise)
+
+    def check(self, *_: object) -> None:
+        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
+        if self.caught:
+            raise KeyboardInterrupt
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self.caught = True
+        while frame is not None:
+            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
+                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt

@@ -1,0 +1,215 @@
+"""`optuna-nas table`: latency tables of spaces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from optuna_nas.cli.files import JSON, load_search
+from optuna_nas.cli.group import main
+from optuna_nas.exceptions import DescriptionError
+
+if TYPE_CHECKING:
+    from optuna_nas.objectives import Latency
+    from optuna_nas.predictors import Building
+
+
+class _Subject(NamedTuple):
+    """What a table is built of."""
+
+    space: Any
+    input_shape: tuple[int, ...]
+    outputs: int
+    latency: Latency
+
+
+class _Given(NamedTuple):
+    """Options that stand above what a study file says."""
+
+    input_shape: tuple[int, ...] | None
+    outputs: int | None
+    latency: dict[str, Any]
+
+
+@main.group()
+def table() -> None:
+    """Latency tables: predict a network's latency from its blocks, each timed once.
+
+    \b
+    optuna-nas table build cnn --input 3,32,32
+    """
+
+
+@table.command()
+@click.argument("space", metavar="SPACE")
+@click.option("--output", type=click.Path(path_type=Path), help="By default SPACE-latency.json.")
+@click.option("--input", "shape", metavar="C,H,W", help="Shape of one sample, without the batch.")
+@click.option("--outputs", metavar="N", type=click.IntRange(1), help="Classes; by default 10.")
+@click.option("--threads", metavar="N", type=click.IntRange(1), help="By default 1.")
+@click.option("--backend", metavar="NAME", help="What runs the blocks; by default eager.")
+@click.option("--batch", metavar="N", type=click.IntRange(1), help="Inputs a pass; by default 1.")
+@click.option("--networks", default=24, show_default=True, type=click.IntRange(5))
+@click.option("--samples", default=5000, show_default=True, type=click.IntRange(1))
+@click.option("--blocks", metavar="N", type=click.IntRange(0), help="Time N at most, and stop.")
+@JSON
+def build(
+    space: str,
+    output: Path | None,
+    shape: str | None,
+    outputs: int | None,
+    threads: int | None,
+    backend: str | None,
+    batch: int | None,
+    networks: int,
+    samples: int,
+    blocks: int | None,
+    as_json: bool,
+) -> None:
+    """Time every block of SPACE once, on this machine.
+
+    SPACE is the name of a ready-made space, such as cnn or mobilenet, or a STUDY.py, whose data
+    and Latency then say what the options leave open. Its blocks are those of --samples random
+    networks; the commonest are timed first. --networks whole ones are timed too, to correct the
+    sums. A block takes half a second to two seconds, a space has thousands: the table is saved
+    after each, and the same command goes on.
+
+    \b
+    optuna-nas table build cnn --input 3,32,32 --output cnn.json
+    optuna-nas table build mobilenet --threads 2 --backend onnxruntime --blocks 500
+    optuna-nas table build studies/digits_cnn.py
+    """
+    from optuna_nas.predictors import build_table
+
+    options = {"threads": threads, "backend": backend, "batch": batch}
+    latency = {name: value for name, value in options.items() if value is not None}
+    subject = _subject(space, _Given(_shape(shape), outputs, latency))
+    subject.latency.check()
+    path = output or Path(f"{Path(space).stem}-latency.json")
+    with _progress() as progress:
+        task = progress.add_task("finding the blocks", total=None)
+        building = build_table(
+            subject.space,
+            path,
+            input_shape=subject.input_shape,
+            outputs=subject.outputs,
+            latency=subject.latency,
+            networks=networks,
+            samples=samples,
+            blocks=blocks,
+            on_progress=lambda done, total: progress.update(
+                task, description="timing", completed=done, total=total
+            ),
+        )
+    summary = _summary(building, path)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+    else:
+        Console().print(_shown(summary))
+
+
+def _subject(name: str, given: _Given) -> _Subject:
+    from optuna_nas.objectives import Latency
+    from optuna_nas.spaces import SPACES
+
+    if name.endswith(".py"):
+        return _of_study(Path(name), given)
+    if name not in SPACES:
+        raise click.BadParameter(
+            f"expected a STUDY.py or a space among {', '.join(sorted(SPACES))}, got {name!r}",
+            param_hint="SPACE",
+        )
+    space = SPACES[name]()
+    if given.input_shape and hasattr(space, "input_shape"):
+        space = SPACES[name](input_shape=given.input_shape)
+    shape = given.input_shape or getattr(space, "input_shape", None)
+    if shape is None:
+        raise click.UsageError(f"the space {name} takes any input; say its shape with --input")
+    return _Subject(space, tuple(shape), given.outputs or 10, Latency(**given.latency))
+
+
+def _of_study(file: Path, given: _Given) -> _Subject:
+    from dataclasses import replace
+
+    from optuna_nas.objectives import Latency
+
+    search = load_search(file, smoke=False)
+    outputs = given.outputs or search.outputs
+    if outputs is None:
+        raise DescriptionError(
+            f"expected the data of {file} to say how many outputs a network needs; give --outputs"
+        )
+    measured = [o for o in search.measured if isinstance(o, Latency)]
+    latency = replace(measured[0] if measured else Latency(), **given.latency)
+    return _Subject(search.space, given.input_shape or search.input_shape, outputs, latency)
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(number) for number in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise click.BadParameter(
+            f"expected whole numbers such as 3,32,32, without the batch, got {text!r}",
+            param_hint="--input",
+        )
+    return shape
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+
+
+def _summary(building: Building, path: Path) -> dict[str, Any]:
+    table = building.table
+    summary: dict[str, Any] = {
+        "table": str(path),
+        "blocks": len(table.blocks),
+        "networks": len(table.networks),
+        "timed_now": building.timed,
+        "refused_now": len(building.refused),
+        "networks_drawn": len(building.scan.news),
+        "blocks_found": len(building.scan.counts),
+        "covered": building.covered,
+        "new_in_last_drawn": building.scan.unseen,
+    }
+    if len(table.networks) >= 5 and not table.missing(list(table.networks)):
+        remainder = table.remainder()
+        factor, call, weight = remainder.costs
+        summary |= {
+            "factor": factor,
+            "us_per_operator": 1e3 * call,
+            "ns_per_weight": 1e6 * weight,
+            "error": remainder.error,
+        }
+    return summary
+
+
+def _shown(summary: dict[str, Any]) -> Table:
+    rows = {
+        "blocks in the table": f"{summary['blocks']}, {summary['timed_now']} timed now",
+        "blocks found": f"{summary['blocks_found']} in {summary['networks_drawn']} networks",
+        "of their nodes covered": f"{summary['covered']:.1%}",
+        "networks with a new block": f"{summary['new_in_last_drawn']:.1%} of the last drawn",
+        "refused": f"{summary['refused_now']}",
+    }
+    if "factor" in summary:
+        rows["correction"] = (
+            f"{summary['factor']:.3f} x sum + {summary['us_per_operator']:.2f} us an operator + "
+            f"{summary['ns_per_weight']:.3f} ns a weight"
+        )
+        rows["error"] = f"{summary['error']:.1%} on networks left out, root mean square"
+    shown = Table(title=summary["table"], box=box.SIMPLE_HEAD, show_header=False)
+    for name, value in rows.items():
+        shown.add_row(name, value)
+    return shown

@@ -37,14 +37,18 @@ CONFIRMED = 1.04
 """Passes of a reference whose times are within this ratio confirm each other."""
 CALM = 0.1
 """Cores that other programs may use while references are calibrated."""
+MOST_PAIRED = 500
+"""Runs at most of which all pairs are looked at."""
 QUIET = 1.15
-"""Slowdown of the references up to which a run counts as undisturbed."""
+"""Slowdown of the references above which a measurement goes on until its limit."""
 BEARABLE = 2.5
 """Slowdown above which even the ratio to the reference is not trusted."""
 
 Run = Callable[[], object]
 Clock = Callable[[Run], float]
 """Run once, and return the seconds it took."""
+Now = Callable[[], float]
+"""Seconds since some start; what limits the time of a measurement."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Goal:
     """When a measurement is good enough.
 
     Args:
-        percentile: Of the times of single runs; 50 is the median.
+        percentile: Of the times of single runs; 50 is the (pseudo)median.
         tolerance: Half-width of the 95 % confidence interval to reach, relative to the value.
         limit: Seconds after which an attempt ends.
         attempts: Attempts before the measurement is refused.
@@ -111,23 +115,28 @@ class Subject:
 
 
 def time_in_turn(
-    candidate: Subject, references: Sequence[Subject], clock: Clock, goal: Goal
+    candidate: Subject,
+    references: Sequence[Subject],
+    clock: Clock,
+    goal: Goal,
+    now: Now = perf_counter,
 ) -> Timing:
     """Time a network run by run in turn with the two references most like it.
 
     Those are the ones that take as long an operator, next below and next above. Each run of the
     candidate is divided by the slowdown of the references that ran right after it, which is their
-    time over the calibrated one: load that slows all alike cancels out. Runs beside which the
-    references were slowed are left out as long as there are enough others. A pass is some runs;
-    how far the passes agree says how well the value is known.
+    time over the calibrated one: load that slows all alike cancels out. (To leave out the runs
+    beside which the references were slow makes it worse: that picks runs by their noise.) A pass
+    is some runs; how far the passes agree says how well the value is known.
 
     Args:
         candidate: The network.
         references: What it may be compared with, at least two, calibrated.
         clock: Times one run.
         goal: When to stop.
+        now: The time by which it stops.
     """
-    warm_up(candidate.run, clock)
+    warm_up(candidate.run, clock, now)
     pair, weights = _neighbours(candidate, references, clock)
     turn = (candidate, *pair)
     tail = min(goal.percentile, 100 - goal.percentile) / 50
@@ -136,7 +145,7 @@ def time_in_turn(
     calibrated = np.array([reference.calibrated for reference in pair])
     times: list[list[float]] = []
     slowdowns: list[NDArray[np.float64]] = []
-    started = perf_counter()
+    started = now()
     while True:
         rounds = np.array([[_warm(subject.run, clock) for subject in turn] for _ in range(runs)])
         times.append(rounds[:, 0].tolist())
@@ -145,12 +154,12 @@ def time_in_turn(
             continue
         timing = _summarise(np.array(times), np.array(slowdowns), goal)
         quiet = timing.slowdown <= QUIET
-        if (timing.settled and quiet) or perf_counter() - started > goal.limit:
+        if (timing.settled and quiet) or now() - started > goal.limit:
             return timing
 
 
 def seconds_alone(
-    runs: Sequence[Run], clock: Clock, others: Callable[[], float]
+    runs: Sequence[Run], clock: Clock, others: Callable[[], float], now: Now = perf_counter
 ) -> tuple[list[float], float]:
     """Time networks alone, in turn: the median of each in the quietest of its passes.
 
@@ -161,15 +170,16 @@ def seconds_alone(
         runs: Each runs a network once.
         clock: Times one run.
         others: Cores that other programs used since it was last called.
+        now: The time by which it stops.
 
     Returns:
         Seconds of each network, and the cores that others used meanwhile.
     """
     for run in runs:
-        warm_up(run, clock)
+        warm_up(run, clock, now)
     counts = [max(MIN_RUNS, math.ceil(PASS_SECONDS / clock(run) / 2)) for run in runs]
     passes: list[tuple[float, list[float]]] = []
-    started = perf_counter()
+    started = now()
     others()
     while True:
         medians = [
@@ -179,7 +189,7 @@ def seconds_alone(
         passes.append((others(), medians))
         calm = [medians for used, medians in passes if used <= CALM]
         least, most = CALIBRATION_SECONDS
-        spent = perf_counter() - started
+        spent = now() - started
         if spent > most or (spent > least and _confirmed(calm)):
             break
     chosen = calm or [medians for _, medians in passes]
@@ -199,12 +209,12 @@ def clock_of(device: str) -> Clock:
     return _event_seconds if device.startswith("cuda") else _wall_seconds
 
 
-def warm_up(run: Run, clock: Clock) -> None:
+def warm_up(run: Run, clock: Clock, now: Now = perf_counter) -> None:
     """Run until the times fall no more."""
     least, most = WARM_SECONDS
-    started = perf_counter()
+    started = now()
     fastest, since = math.inf, 0
-    while (spent := perf_counter() - started) < most:
+    while (spent := now() - started) < most:
         seconds = clock(run)
         since = 0 if seconds < 0.98 * fastest else since + 1
         fastest = min(fastest, seconds)
@@ -226,27 +236,37 @@ def _neighbours(
 
 def _summarise(times: NDArray[np.float64], slowdowns: NDArray[np.float64], goal: Goal) -> Timing:
     """Judge the passes so far: times of the candidate, and slowdowns beside (passes, runs)."""
-    quiet = slowdowns <= QUIET
-    enough = quiet.sum(axis=1) >= MIN_RUNS
-    if enough.sum() < MIN_PASSES:
-        quiet[:], enough[:] = True, True
-    undisturbed = np.where(quiet, 1e3 * times / slowdowns, np.nan)[enough]
-    values = np.nanpercentile(undisturbed, goal.percentile, axis=1)
-    low, value, high = np.percentile(values, (25, 50, 75))
-    p10, first, third = np.nanpercentile(undisturbed, (10, 25, 75))
+    undisturbed = 1e3 * times / slowdowns
+    values = [_percentile(runs, goal.percentile) for runs in undisturbed]
+    low, high = np.percentile(values, (25, 75))
+    value = _percentile(undisturbed.ravel(), goal.percentile)
+    p10, first, third = np.percentile(undisturbed, (10, 25, 75))
     # McGill, Tukey and Larsen 1978, doi:10.1080/00031305.1978.10479236 (notches).
     uncertainty = 1.57 * (high - low) / math.sqrt(len(values))
     return Timing(
-        value=float(value),
+        value=value,
         p10=float(p10),
         spread=float(high - low),
         run_spread=float(third - first),
         uncertainty=float(uncertainty),
         passes=len(values),
-        runs=int(np.isfinite(undisturbed).sum()),
+        runs=times.size,
         settled=bool(uncertainty <= goal.tolerance * value),
-        slowdown=float(np.median(slowdowns[enough][quiet[enough]])),
+        slowdown=float(np.median(slowdowns)),
     )
+
+
+def _percentile(runs: NDArray[np.float64], percentile: float) -> float:
+    """A percentile of runs; for 50 the pseudomedian, the median of the means of all pairs.
+
+    It withstands outliers as the median does, with less noise of its own: Hodges and Lehmann
+    1963, doi:10.1214/aoms/1177704172.
+    """
+    if percentile != 50:
+        return float(np.percentile(runs, percentile))
+    runs = runs[:: math.ceil(len(runs) / MOST_PAIRED)]
+    first, second = np.triu_indices(len(runs))
+    return float(np.median((runs[first] + runs[second]) / 2))
 
 
 def _warm(run: Run, clock: Clock) -> float:

@@ -1,4 +1,4 @@
-"""The laws of a timing, on simulated machines: no real time passes in the clock."""
+"""The laws of a timing, on simulated machines, whose clock is simulated too."""
 
 import math
 from itertools import count
@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optuna_nas.measuring import timing
 from optuna_nas.measuring.reference import WIDTHS, example, operators, reference
 from optuna_nas.measuring.timing import (
     QUIET,
@@ -19,8 +18,6 @@ from optuna_nas.measuring.timing import (
     seconds_alone,
     time_in_turn,
 )
-
-GOAL = Goal(limit=0.02)
 
 
 class Network:
@@ -36,50 +33,63 @@ class Network:
         return Subject(self, self.operators, self.seconds if calibrated else math.nan)
 
 
+GOAL = Goal()
 REFERENCES = [Network(seconds).subject(calibrated=True) for seconds in (4e-4, 1e-3, 2e-3, 5e-3)]
 
 
-def machine(slowdown, noise=0.01):
-    """A clock of a machine on which the nth run of a network is slowed by slowdown(n, network)."""
-    runs, rng = count(), np.random.default_rng(0)
+class Machine:
+    """A machine on which the nth run of a network is slowed by slowdown(n, network)."""
 
-    def clock(network):
-        return network.seconds * slowdown(next(runs), network) * math.exp(rng.normal(0, noise))
+    def __init__(self, slowdown, noise=0.01):
+        self.slowdown, self.noise = slowdown, noise
+        self.runs, self.rng = count(), np.random.default_rng(0)
+        self.seconds = 0.0
 
-    return clock
+    def clock(self, network):
+        slowed = network.seconds * self.slowdown(next(self.runs), network)
+        passed = slowed * math.exp(self.rng.normal(0, self.noise))
+        self.seconds += passed
+        return passed
+
+    def now(self):
+        return self.seconds
+
+    def time(self, candidate, references=REFERENCES, goal=GOAL):
+        return time_in_turn(candidate.subject(), references, self.clock, goal, self.now)
+
+    def alone(self, networks, others):
+        return seconds_alone(networks, self.clock, others, self.now)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.floats(1e-4, 2e-2), st.floats(0.5, 3))
 def test_a_load_that_slows_everything_alike_cancels_out(seconds, slowdown):
-    candidate = Network(seconds).subject()
-    found = time_in_turn(candidate, REFERENCES, machine(lambda *_: slowdown), GOAL)
+    found = Machine(lambda *_: slowdown).time(Network(seconds))
     assert found.value == pytest.approx(1e3 * seconds, rel=0.02)
     assert found.slowdown == pytest.approx(slowdown, rel=0.02)
     assert found.settled
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.floats(1e-4, 2e-2), st.integers(20, 2000))
-def test_small_operators_are_compared_with_small_operators(seconds, operators):
+@given(st.floats(5e-6, 5e-4), st.integers(20, 2000))
+def test_small_operators_are_compared_with_small_operators(grain, operators):
     def slowdown(_, network):  # most for small operators, as beside a busy sibling of the core
         return 1.25 + 0.5 / (1 + network.seconds / network.operators / 2e-5)
 
     fine = [Network(1e-3, int(1e-3 / grain)) for grain in np.geomspace(5e-6, 5e-4, 15)]
     references = [network.subject(calibrated=True) for network in fine]
-    candidate = Network(seconds, operators)
-    found = time_in_turn(candidate.subject(), references, machine(slowdown), GOAL)
-    assert found.value == pytest.approx(1e3 * seconds, rel=0.06)
+    candidate = Network(grain * operators, operators)
+    found = Machine(slowdown).time(candidate, references)
+    assert found.value == pytest.approx(1e3 * candidate.seconds, rel=0.04)
 
 
-def test_disturbed_passes_are_left_out_where_there_are_quiet_ones():
-    def slowdown(run, network):  # bursts that slow the candidate much more than the reference
-        burst = run % 3000 > 2000
+def test_bursts_that_slow_the_candidate_most_hardly_move_the_value():
+    def slowdown(run, network):
+        burst = run % 3000 > 2700
         return 1.0 if not burst else 3.0 if network.seconds == 3e-3 else 2.0
 
-    candidate = Network(3e-3).subject()
-    found = time_in_turn(candidate, REFERENCES, machine(slowdown), Goal(limit=0.2))
-    assert found.value == pytest.approx(3.0, rel=0.02)
+    found = Machine(slowdown).time(Network(3e-3), goal=Goal(limit=30, tolerance=0))
+    assert found.value == pytest.approx(3.0, rel=0.01)
     assert found.slowdown <= QUIET
 
 
@@ -87,34 +97,32 @@ def test_passes_that_disagree_are_not_settled():
     def slowdown(run, network):
         return 1.0 + (run // 20 % 7) / 4 if network.seconds == 3e-3 else 1.0
 
-    found = time_in_turn(Network(3e-3).subject(), REFERENCES, machine(slowdown), GOAL)
+    found = Machine(slowdown).time(Network(3e-3))
     assert not found.settled
     assert found.uncertainty > 0.02 * found.value
 
 
 def test_percentiles_are_of_single_runs():
-    clock = machine(lambda *_: 1.0, noise=0.1)
-    candidate = Network(3e-3).subject()
-    found = time_in_turn(candidate, REFERENCES, clock, Goal(percentile=95, limit=0.2))
+    goal = Goal(percentile=95, limit=30)
+    found = Machine(lambda *_: 1.0, noise=0.1).time(Network(3e-3), goal=goal)
     assert found.value == pytest.approx(3 * math.exp(0.1 * 1.645), rel=0.1)
     assert found.p10 == pytest.approx(3 * math.exp(-0.1 * 1.28), rel=0.06)
     assert found.run_spread == pytest.approx(3 * 0.1 * 1.35, rel=0.3)
 
 
-def test_calibration_takes_the_quietest_pass(monkeypatch):
-    monkeypatch.setattr(timing, "CALIBRATION_SECONDS", (0.05, 5.0))
+def test_calibration_takes_the_quietest_pass():
     networks = [Network(1e-3), Network(2e-3)]
-    clock = machine(lambda run, _: 1.6 if run % 300 < 150 else 1.0)
-    found, load = seconds_alone(networks, clock, lambda: 0.0)
+    found, load = Machine(lambda run, _: 1.6 if run % 300 < 150 else 1.0).alone(
+        networks, lambda: 0.0
+    )
     assert found == pytest.approx([1e-3, 2e-3], rel=0.02)
     assert load == 0
 
 
-def test_calibration_leaves_out_passes_beside_other_programs(monkeypatch):
-    monkeypatch.setattr(timing, "CALIBRATION_SECONDS", (0.01, 0.05))
+def test_calibration_leaves_out_passes_beside_other_programs():
     networks, busy = [Network(1e-3), Network(2e-3)], count()
-    assert seconds_alone(networks, machine(lambda *_: 1.0), lambda: next(busy) % 3)[1] == 0
-    assert seconds_alone(networks, machine(lambda *_: 1.0), lambda: 1.5)[1] == 1.5
+    assert Machine(lambda *_: 1.0).alone(networks, lambda: next(busy) % 3)[1] == 0
+    assert Machine(lambda *_: 1.0).alone(networks, lambda: 1.5)[1] == 1.5
 
 
 def test_references_differ_in_what_an_operator_takes():

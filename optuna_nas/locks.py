@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from optuna_nas.exceptions import NASError
 
-__all__ = ["host_lock", "lock_path"]
+__all__ = ["file_lock", "host_lock", "lock_path"]
 
 PATIENCE = 10.0
 
@@ -22,7 +22,15 @@ _logger = logging.getLogger(__name__)
 
 def lock_path(name: str) -> Path:
     """The file of a lock that all processes of this host share."""
-    return Path(tempfile.gettempdir()) / f"optuna-nas-{name}.lock"
+    return Path(tempfile.gettempdir()) / "optuna-nas" / f"{name}.lock"
+
+
+def file_lock(path: Path) -> FileLock:
+    """The lock of such a file, which every user of the host may take, and remove."""
+    if not path.parent.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.parent.chmod(0o777)
+    return FileLock(path, mode=0o666, poll_interval=0.005)
 
 
 @contextmanager
@@ -49,7 +57,7 @@ def host_lock(name: str, timeout: float) -> Iterator[None]:
 
 def _take(name: str, deadline: float, stack: ExitStack) -> None:
     path = lock_path(name)
-    lock = FileLock(path, mode=0o666, poll_interval=0.01)
+    lock = file_lock(path)
     for wait in (PATIENCE, float("inf")):
         left = max(deadline - time.monotonic(), 0.0)
         try:

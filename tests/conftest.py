@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import os
+import tempfile
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
@@ -13,9 +15,33 @@ settings.load_profile("optuna_nas")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Locks of the host lie in the temporary directory: that of the tests, and of all processes they
+# start, is their own, so that they neither disturb nor wait for other work on the machine.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+_temporary = tempfile.TemporaryDirectory(prefix="optuna-nas-tests-", ignore_cleanup_errors=True)
+os.environ["TMPDIR"] = tempfile.tempdir = _temporary.name
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def absent() -> Callable[[str], object]:
+    """Skips a test for what is not installed here, and fails it in CI."""
+    return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+
+
+@pytest.fixture
+def onnxruntime(absent: Callable[[str], object]) -> None:
+    """ONNX Runtime, an extra."""
+    from optuna_nas import backends
+    from optuna_nas.exceptions import MeasurementError
+
+    try:
+        backends.find("onnxruntime")().check()
+    except MeasurementError as missing:
+        absent(str(missing))

@@ -34,21 +34,21 @@ def test_a_process_that_takes_it_again_and_again_lets_others_in(name: str) -> No
     begun, done = CONTEXT.Event(), CONTEXT.Event()
     greedy = CONTEXT.Process(target=hold_again_and_again, args=(name, begun, done))
     greedy.start()
-    begun.wait()
+    assert begun.wait(120)
     try:
         for _ in range(5):
-            with host_lock(name, timeout=10):
+            with host_lock(name, timeout=60):
                 pass
     finally:
         done.set()
-        greedy.join()
+        greedy.join(60)
 
 
 def test_a_dead_holder_releases_it(name: str) -> None:
     dying = CONTEXT.Process(target=die_holding, args=(name,))
     dying.start()
-    dying.join()
-    with host_lock(name, timeout=10):
+    dying.join(120)
+    with host_lock(name, timeout=60):
         pass
 
 

@@ -1,6 +1,6 @@
 """Laws of every registered backend; a new backend is tested without a new test."""
 
-import os
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -23,13 +23,12 @@ def cases(names: set[str]) -> list[tuple[str, str]]:
 
 class Registered(BackendConformance):
     @pytest.fixture
-    def backend(self, case: tuple[str, str]) -> Backend:
+    def backend(self, case: tuple[str, str], absent: Callable[[str], object]) -> Backend:
         backend = BACKENDS[case[0]]()
         try:
             backend.check(case[1])
         except MeasurementError as missing:  # an extra, or a C++ compiler
-            fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-            fail(str(missing))
+            absent(str(missing))
         return backend
 
     @pytest.fixture

@@ -1,7 +1,6 @@
 """Backends: found by name, and what they say where something is missing or does not work."""
 
 import logging
-import os
 import subprocess
 import sys
 
@@ -29,15 +28,6 @@ class Named(nn.Module):
 class Pair(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return x + 1, x * 2
-
-
-@pytest.fixture
-def onnxruntime() -> None:
-    try:
-        backends.find("onnxruntime")().check()
-    except MeasurementError as missing:
-        fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        fail(str(missing))
 
 
 def test_an_unknown_backend_is_told_the_known_ones() -> None:

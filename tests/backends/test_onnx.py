@@ -17,13 +17,7 @@ from optuna_nas.testing.backends import standardise
 SHAPE = (3, 8, 8)
 
 
-@pytest.fixture(autouse=True)
-def onnxruntime() -> None:
-    try:
-        backends.find("onnxruntime")().check()
-    except MeasurementError as missing:
-        fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        fail(str(missing))
+pytestmark = pytest.mark.usefixtures("onnxruntime")
 
 
 def architecture() -> nas.Architecture:

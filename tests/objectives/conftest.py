@@ -1,6 +1,5 @@
 """A trained candidate and counters of energy, for the tests of objectives."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from optuna_nas.datasets import Digits
-from optuna_nas.exceptions import MeasurementError
-from optuna_nas.objectives import Candidate, QuantizationDrop
+from optuna_nas.objectives import Candidate
 
 LOGGED = {
     "val_accuracy": 0.9,
@@ -44,16 +42,6 @@ def trained() -> Candidate:
             cross_entropy(network(x), y).backward()
             optimizer.step()
     return candidate
-
-
-@pytest.fixture
-def onnxruntime() -> None:
-    """Skip a test where ONNX Runtime, an extra, is not installed, and fail it in CI."""
-    try:
-        QuantizationDrop().check()
-    except MeasurementError as missing:
-        fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        fail(str(missing))
 
 
 @pytest.fixture

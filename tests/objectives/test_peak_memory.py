@@ -1,6 +1,5 @@
 """Peak memory: known values, and what the system saw of a process that did the same."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,11 +95,10 @@ with torch.inference_mode():
 """
 
 
-def test_it_is_what_the_system_sees_a_process_take() -> None:
+def test_it_is_what_the_system_sees_a_process_take(absent) -> None:
     """Operators of convolutions hold half as much again as the tensors between them."""
     if not Path("/proc/self/clear_refs").exists():
-        fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        fail("needs Linux, which tells the peak of a process's memory")
+        absent("needs Linux, which tells the peak of a process's memory")
     command = [sys.executable, "-c", BIG + SEEN]
     seen = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     namespace: dict[str, nn.Module] = {}

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_distributions", "check_objectives", "prepare"]
 
+BEGIN_SECONDS = 1800.0
+"""How long a worker waits for the one that begins a study: it calibrates, and looks at samples."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -37,7 +40,7 @@ def prepare(search: Search, study: optuna.Study) -> None:
         return
     _check_input_shape(search)
     _check_settled(study)
-    with host_lock(f"study-{crc32(study.study_name.encode()):x}", timeout=120.0):
+    with host_lock(f"study-{crc32(study.study_name.encode()):x}", BEGIN_SECONDS):
         if "calibrations" not in study.user_attrs:
             _begin(search, study)
     hold_to(study, search.description, search.on_device)

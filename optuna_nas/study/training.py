@@ -90,7 +90,11 @@ class GiveWay(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin to train, in the process that does."""
-        self._training = Training()
+        device = trainer.strategy.root_device
+        on_gpu = device.type == "cuda"
+        self._training = (
+            Training(partial(torch.cuda.synchronize, device)) if on_gpu else Training()
+        )
         self._training.__enter__()
 
     def teardown(self, *_: object, **__: object) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import Block, Shape
-from optuna_nas.exceptions import MeasurementError
+from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.objectives import Candidate, Latency
 from optuna_nas.predictors.configuration import Configuration
+from optuna_nas.predictors.predictor import FEWEST
 from optuna_nas.predictors.scan import Scan, scan
-from optuna_nas.predictors.table import LatencyTable, how
+from optuna_nas.predictors.table import LatencyTable, Subject, changed, how
 
 __all__ = ["Building", "build_table", "complete"]
 
@@ -28,10 +30,12 @@ SAMPLES = 5000
 TOLERANCE = 0.05
 """To which blocks are timed, at least: in a sum of many blocks their errors cancel out."""
 REFUSALS = 5
-"""Refused measurements in a row after which timing ends."""
+"""Refused measurements in a row after which timing ends; those refused before do not count."""
 
 OnProgress = Callable[[int, int], None]
 """Called with how many are timed, of how many."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -72,9 +76,11 @@ def build_table(
 ) -> Building:
     """Build a latency table of a space, or go on with one.
 
-    The blocks are those of random networks of the space; those that many networks have are timed
-    first. The file is written after each, so that a build which was stopped goes on. A table can
-    be built for several spaces, one after another.
+    The blocks are those of random networks of the space. Those of the networks that are timed
+    whole come first, then these, so that the table soon predicts; then the blocks that many
+    networks have. The file is written after each, so that a build which was stopped goes on; what
+    was refused then is tried again last. A table can be built for several spaces, one after
+    another.
 
     Args:
         space: Draws an `Architecture` from a trial.
@@ -90,35 +96,45 @@ def build_table(
 
     Raises:
         MeasurementError: The table at `path` is of another machine, or was timed otherwise; or
-            one measurement after another is refused.
+            one measurement after another is refused; or the file cannot be written.
+        DescriptionError: Not enough networks, or fewer samples than networks.
         SpaceError: The space returns modules.
     """
+    if not FEWEST <= networks <= samples:
+        raise DescriptionError(
+            f"expected at least {FEWEST} networks, and as many samples, got {networks} networks "
+            f"and {samples} samples"
+        )
     latency = latency or Latency()
     table = _open(Path(path), tuple(input_shape), outputs, latency)
     seen = scan(space, table.input_shape, outputs, samples=samples, first=networks, seed=seed)
-    first = {c: None for a in seen.first for c in table.configurations(a)}
-    often = [c for c, _ in seen.counts.most_common()]
-    wanted = [c for c in dict.fromkeys([*first, *often]) if c not in table.blocks][:blocks]
+    if len(seen.first) < FEWEST:
+        _logger.warning(
+            f"only {len(seen.first)} networks of the space differ, too few to correct the sums of "
+            "their blocks; measure them instead"
+        )
+    first = {c for a in seen.first for c in table.configurations(a)}
+    often = sorted((c for c, _ in seen.counts.most_common()), key=lambda c: c not in first)
+    wanted = _untimed(table, often)[:blocks]
+    soon, later = [c for c in wanted if c in first], [c for c in wanted if c not in first]
     before = len(table.blocks) + len(table.networks)
-    refused = complete(table, wanted, seen.first, path=path, on_progress=on_progress)
+    refused = complete(table, [*soon, *seen.first, *later], path=path, on_progress=on_progress)
     timed = len(table.blocks) + len(table.networks) - before
     return Building(table, seen, timed, refused)
 
 
 def complete(
     table: LatencyTable,
-    configurations: Sequence[Configuration],
-    networks: Sequence[Architecture] = (),
+    subjects: Sequence[Subject],
     *,
     path: Path | str | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> list[str]:
-    """Time blocks and whole networks that a table has not.
+    """Time blocks and whole networks that a table has not; those refused before come last.
 
     Args:
-        table: The table; what is timed is added to it.
-        configurations: Blocks, such as `table.missing(architectures)`.
-        networks: Whole networks.
+        table: The table; what is timed, or refused, is added to it.
+        subjects: Blocks, such as `table.missing(architectures)`, and whole networks.
         path: Where to save the table after each measurement; by default nowhere.
         on_progress: Called before each measurement and at the end.
 
@@ -126,11 +142,15 @@ def complete(
         Why some were refused.
 
     Raises:
-        MeasurementError: One measurement after another is refused.
+        MeasurementError: One measurement after another is refused, or the table cannot be saved.
     """
-    wanted: list[Configuration | Architecture] = []
-    wanted += [c for c in dict.fromkeys(configurations) if c not in table.blocks]
-    wanted += [a for a in dict.fromkeys(networks) if a not in table.networks]
+
+    def save() -> None:
+        if path is not None:
+            table.save(path)
+
+    save()  # what cannot be written is known before hours of work
+    wanted = _untimed(table, subjects)
     refused: list[str] = []
     in_a_row = 0
     if wanted and table.calibration is None:
@@ -142,16 +162,27 @@ def complete(
             in_a_row = 0
         except MeasurementError as error:
             refused.append(f"{_name(subject)}: {error}")
-            in_a_row += 1
-            if in_a_row == REFUSALS:
-                raise
-        if path is not None:
-            table.save(path)
+            in_a_row += subject not in table.refused
+            table.refused[subject] = str(error)
+        save()
+        if in_a_row == REFUSALS:
+            raise MeasurementError(
+                f"gave up after {REFUSALS} refused measurements in a row, the last of "
+                f"{refused[-1]}; the table keeps the rest, and the same again goes on"
+            )
     on_progress(len(wanted), len(wanted))
     return refused
 
 
-def _time(table: LatencyTable, subject: Configuration | Architecture) -> None:
+def _untimed(table: LatencyTable, subjects: Iterable[Subject]) -> list[Subject]:
+    """Those that a table has not, each once; those that were refused before come last."""
+    there = {*table.blocks, *table.networks}
+    return sorted(
+        (s for s in dict.fromkeys(subjects) if s not in there), key=table.refused.__contains__
+    )
+
+
+def _time(table: LatencyTable, subject: Subject) -> None:
     shared = {table.latency.name: table.calibration or {}}
     if isinstance(subject, Architecture):
         whole = Candidate(subject, table.input_shape, table.outputs, calibrations=shared)
@@ -161,6 +192,7 @@ def _time(table: LatencyTable, subject: Configuration | Architecture) -> None:
         block = Candidate(alone, subject.inputs[0], calibrations=shared)
         coarse = replace(table.latency, tolerance=max(table.latency.tolerance, TOLERANCE))
         table.blocks[subject] = coarse(block).value
+    table.refused.pop(subject, None)
 
 
 def _open(path: Path, input_shape: Shape, outputs: int, latency: Latency) -> LatencyTable:
@@ -169,8 +201,7 @@ def _open(path: Path, input_shape: Shape, outputs: int, latency: Latency) -> Lat
     table = LatencyTable.load(path)
     there = {"input_shape": table.input_shape, "outputs": table.outputs, **how(table.latency)}
     wanted = {"input_shape": input_shape, "outputs": outputs, **how(latency)}
-    if differ := [key for key, value in wanted.items() if there[key] != value]:
-        changes = "; ".join(f"{key}: {there[key]} -> {wanted[key]}" for key in differ)
+    if changes := changed(there, wanted):
         raise MeasurementError(
             f"expected the table in {path} to be built as it was begun, but it changed: "
             f"{changes}; give the other table another path"
@@ -179,7 +210,7 @@ def _open(path: Path, input_shape: Shape, outputs: int, latency: Latency) -> Lat
     return table
 
 
-def _name(subject: Configuration | Architecture) -> str:
+def _name(subject: Subject) -> str:
     return subject.describe() if isinstance(subject, Architecture) else str(subject)
 
 
@@ -188,6 +219,7 @@ class _OneInput(nn.Module):
 
     def __init__(self, configuration: Configuration, batch: int) -> None:
         super().__init__()
+        self.batch = batch
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.block: Block = configuration.build()
@@ -196,5 +228,8 @@ class _OneInput(nn.Module):
             self.register_buffer(name, torch.zeros(batch, *shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.block(x, *(self.get_buffer(name) for name in self.names))
+        others = [self.get_buffer(name) for name in self.names]
+        if len(x) != self.batch:  # a candidate is first tried on one input
+            others = [other[: len(x)] for other in others]
+        output: Tensor = self.block(x, *others)
         return output

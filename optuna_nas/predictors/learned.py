@@ -21,7 +21,8 @@ class LearnedLatency:
 
     The features of a network are the calls, FLOPs, elements and weights of each operator (see
     `operators.work`); each has a cost in ms, which is not negative (see `Additive`). Nothing is
-    computed or timed to predict: the shapes are enough.
+    computed or timed to predict: the shapes are enough. A network with an operator that none of
+    the measured ones has is as uncertain as the slowest of these is slow.
 
     Args:
         input_shape: Shape of one sample that the networks take.
@@ -46,15 +47,17 @@ class LearnedLatency:
             SpaceError: A module, of which the operators are not known, or one that does not fit.
         """
         measured = np.asarray(latencies, dtype=float)
-        if measured.shape != (len(architectures),) or not (measured > 0).all():
+        if measured.shape != (len(architectures),):
             raise MeasurementError(
-                f"expected a latency above 0 ms for each of {len(architectures)} networks, "
-                f"got {measured.shape} between {measured.min(initial=0)} and "
-                f"{measured.max(initial=0)}"
+                f"expected one latency for each of {len(architectures)} networks, got an array of "
+                f"shape {measured.shape}"
             )
+        if wrong := measured[~(np.isfinite(measured) & (measured > 0))].tolist():
+            raise MeasurementError(f"expected finite latencies above 0 ms, got {wrong}")
         found = [self._work(architecture) for architecture in architectures]
-        self.features = sorted({name for amounts in found for name in amounts})
-        self.model = Additive().fit(self._matrix(found), measured)
+        features = sorted({name for amounts in found for name in amounts})
+        self.model = Additive().fit(_matrix(found, features), measured)
+        self.features, self.slowest = features, float(measured.max())
         return self
 
     def fit_study(self, study: optuna.Study, name: str = "latency") -> LearnedLatency:
@@ -89,11 +92,15 @@ class LearnedLatency:
         """
         if not hasattr(self, "model"):
             raise MeasurementError("expected a fitted predictor; call fit or fit_study first")
-        return self.model.predict(self._matrix([self._work(a) for a in architectures]))
+        found = [self._work(architecture) for architecture in architectures]
+        mean, deviation = self.model.predict(_matrix(found, self.features))
+        unknown = np.array([not amounts.keys() <= set(self.features) for amounts in found])
+        return mean, np.hypot(deviation, self.slowest * unknown)
 
     def _work(self, architecture: Architecture) -> dict[str, float]:
         return work(configurations(architecture, self.input_shape, self.outputs))
 
-    def _matrix(self, found: Sequence[dict[str, float]]) -> Values:
-        rows = [[amounts.get(name, 0.0) for name in self.features] for amounts in found]
-        return np.array(rows).reshape(len(found), len(self.features))
+
+def _matrix(found: Sequence[dict[str, float]], features: Sequence[str]) -> Values:
+    rows = [[amounts.get(name, 0.0) for name in features] for amounts in found]
+    return np.array(rows).reshape(len(found), len(features))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -22,10 +22,10 @@ def work(found: Iterable[Configuration]) -> dict[str, float]:
 
     Returns:
         `<operator>.<quantity>` -> sum over its calls, with the quantities `calls`, `flops`,
-        `elements` (of the first input and the outputs), `weights` (elements of all further
-        inputs) and `heavy_weights` (those of each call to the power of 1.5: the more there are,
-        the fewer stay in the caches). Convolutions are told apart as plain, pointwise and
-        depthwise.
+        `elements` (of the activations that go in and out), `weights` (elements of parameters
+        and buffers that go in) and `heavy_weights` (those of each call to the power of 1.5: the
+        more there are, the fewer stay in the caches). Convolutions are told apart as plain,
+        pointwise and depthwise.
     """
     total: dict[str, float] = defaultdict(float)
     for configuration in found:
@@ -40,7 +40,7 @@ def _work(configuration: Configuration) -> tuple[tuple[str, float], ...]:
     with torch.device("meta"), torch.no_grad():
         block = configuration.build().eval()
         inputs = [torch.empty(1, *shape) for shape in configuration.inputs]
-        with _Recorder() as recorder:
+        with _Recorder(block) as recorder:
             block(*inputs)
     return tuple((name, amount) for name, amount in recorder.seen.items() if amount)
 
@@ -48,8 +48,9 @@ def _work(configuration: Configuration) -> tuple[tuple[str, float], ...]:
 class _Recorder(TorchDispatchMode):
     """Adds up the operators that are called inside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, block: nn.Module) -> None:
         TorchDispatchMode.__init__(self)
+        self.own = {_storage(tensor) for tensor in (*block.parameters(), *block.buffers())}
         self.seen: dict[str, float] = defaultdict(float)
 
     def __torch_dispatch__(
@@ -58,13 +59,15 @@ class _Recorder(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         flops = count(*args, **(kwargs or {}), out_val=result) if count else 0
-        taken, given = _sizes(args), _sizes(result)
+        taken = list(_tensors(args))
+        weights = sum(tensor.numel() for tensor in taken if _storage(tensor) in self.own)
+        moved = sum(tensor.numel() for tensor in (*taken, *_tensors(result)))
         amounts = {
             "calls": 1,
             "flops": flops,
-            "elements": sum(taken[:1]) + sum(given),
-            "weights": sum(taken[1:]),
-            "heavy_weights": sum(taken[1:]) ** 1.5,
+            "elements": moved - weights,
+            "weights": weights,
+            "heavy_weights": weights**1.5,
         }
         for quantity, amount in amounts.items():
             self.seen[f"{_name(func, args)}.{quantity}"] += amount
@@ -81,10 +84,15 @@ def _name(func: Any, args: tuple[Any, ...]) -> str:
     return f"pointwise_{name}" if weight[0, 0].numel() == 1 else name
 
 
-def _sizes(values: Any) -> list[int]:
-    """Elements of each tensor among some values, or in lists of them."""
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors among some values, or in lists of them."""
     if isinstance(values, Tensor):
-        return [values.numel()]
-    if not isinstance(values, tuple | list):
-        return []
-    return [size for value in values for size in _sizes(value)]
+        yield values
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _tensors(value)
+
+
+def _storage(tensor: Tensor) -> int:
+    """Which memory a tensor is a view of; on the meta device too, where none is allocated."""
+    return int(tensor.untyped_storage()._cdata)

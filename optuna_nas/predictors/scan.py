@@ -11,6 +11,7 @@ import optuna
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.predictors.configuration import Configuration, configurations
+from optuna_nas.spaces.draws import random_trials
 
 __all__ = ["Scan", "scan"]
 
@@ -24,7 +25,7 @@ class Scan:
 
     Args:
         counts: Block configuration -> nodes drawn that had it.
-        first: The first networks drawn.
+        first: The first networks drawn, no two alike.
         news: For each network drawn, whether it had a configuration not seen before.
     """
 
@@ -58,19 +59,21 @@ def scan(
         input_shape: Shape of one sample.
         outputs: Values per sample that a network returns.
         samples: Networks to draw at most.
-        first: How many of the networks to keep.
+        first: How many of the networks to keep, no two alike.
         seed: Of the drawing.
 
     Raises:
         SpaceError: The space returns modules, or a network that does not fit the input.
     """
     found = Scan()
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    kept: dict[str, Architecture] = {}
+    trials = random_trials(seed)
     while len(found.news) < samples and (len(found.news) < PATIENCE or found.unseen):
-        architecture = space(study.ask())
+        architecture = space(next(trials))
         nodes = configurations(architecture, input_shape, outputs)
         found.news.append(not found.counts.keys() >= set(nodes))
         found.counts.update(nodes)
-        if len(found.first) < first:
-            found.first.append(architecture)
+        if len(kept) < first:
+            kept.setdefault(architecture.digest, architecture)
+    found.first = list(kept.values())
     return found

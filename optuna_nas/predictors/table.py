@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from optuna_nas import backends
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.measuring.device import fingerprint
@@ -19,7 +20,10 @@ from optuna_nas.predictors.configuration import Configuration, configurations
 from optuna_nas.predictors.operators import work
 from optuna_nas.predictors.predictor import Additive, Values
 
-__all__ = ["LatencyTable", "how"]
+__all__ = ["LatencyTable", "Subject", "changed", "how"]
+
+Subject = Configuration | Architecture
+"""What is timed: a block, or a whole network."""
 
 FORMAT = 1
 HOW = ("batch", "threads", "precision", "backend", "device", "percentile")
@@ -32,7 +36,8 @@ class LatencyTable:
 
     A whole network takes longer than its blocks one by one, which find their weights in the
     caches. So it is predicted as a factor times the sum, a time for each operator that it calls,
-    and a time for each of its weights, none of them negative, fitted to the networks in the table.
+    and a time for each of its weights, none of them negative, fitted to the networks in the table
+    all of whose blocks are there too.
 
     A network with a block that is not in the table is refused: `missing` says which it lacks, and
     `predictors.complete` times them.
@@ -43,8 +48,10 @@ class LatencyTable:
         latency: How blocks and networks were timed.
         blocks: Block configuration -> its time, in ms.
         networks: Whole networks and the time of each, in ms.
+        refused: What could not be timed, and why.
         calibration: What `latency.calibrate` returned, which all its measurements share.
         device: The machine that they were timed on; by default this one.
+        backend_version: What ran them; by default what would now.
     """
 
     input_shape: tuple[int, ...]
@@ -52,9 +59,18 @@ class LatencyTable:
     latency: Latency = field(default_factory=Latency)
     blocks: dict[Configuration, float] = field(default_factory=dict)
     networks: dict[Architecture, float] = field(default_factory=dict)
+    refused: dict[Subject, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
     device: Mapping[str, Any] = field(default_factory=fingerprint)
-    _fits: dict[int, Additive] = field(default_factory=dict, init=False, repr=False, compare=False)
+    backend_version: str = ""
+
+    def __post_init__(self) -> None:
+        self.backend_version = self.backend_version or _version(self.latency)
+
+    @property
+    def usable(self) -> list[Architecture]:
+        """The whole networks in the table all of whose blocks are there too."""
+        return [network for network in self.networks if not self.missing([network])]
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Values, Values]:
         """Predict latencies.
@@ -69,18 +85,15 @@ class LatencyTable:
         return self.remainder().predict(self._amounts(architectures))
 
     def remainder(self) -> Additive:
-        """What corrects the sum of the blocks, fitted to the whole networks in the table.
+        """What corrects the sum of the blocks, fitted to the usable networks in the table.
 
         Its `costs` are the factor, the ms of an operator call and the ms of a weight.
 
         Raises:
-            MeasurementError: A block that was not timed, or too few whole networks.
+            MeasurementError: Too few usable networks.
         """
-        count = len(self.networks)
-        if count not in self._fits:
-            measured = np.array(list(self.networks.values()))
-            self._fits = {count: Additive().fit(self._amounts(list(self.networks)), measured)}
-        return self._fits[count]
+        usable = self.usable
+        return Additive().fit(self._amounts(usable), np.array([self.networks[a] for a in usable]))
 
     def missing(self, architectures: Sequence[Architecture]) -> list[Configuration]:
         """The block configurations of some networks that are not in the table."""
@@ -92,30 +105,52 @@ class LatencyTable:
         return configurations(architecture, self.input_shape, self.outputs)
 
     def save(self, path: Path | str) -> None:
-        """Write the table as JSON; a kill leaves the file as it was or as it should be."""
+        """Write the table as JSON; a kill leaves the file as it was or as it should be.
+
+        Raises:
+            MeasurementError: It cannot be written there.
+        """
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f"{target.name}.{os.getpid()}")
-        draft.write_text(json.dumps(self._to_json()))
-        draft.replace(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps(self._to_json()))
+            draft.replace(target)
+        except OSError as error:
+            raise MeasurementError(
+                f"expected to write the latency table to {target}: {error.strerror}"
+            ) from error
 
     @classmethod
     def load(cls, path: Path | str) -> LatencyTable:
         """Read a table that was written on this machine.
 
         Raises:
-            MeasurementError: No such table, or one that was timed on another machine.
+            MeasurementError: No such table, or one that was timed on another machine or with
+                another version of its backend.
         """
-        table = cls._from_json(_read(Path(path)))
-        here = json.loads(json.dumps(fingerprint()))
-        differ = [k for k in sorted({*here, *table.device}) if here.get(k) != table.device.get(k)]
-        if differ:
-            changes = "; ".join(f"{k}: {table.device.get(k)} -> {here.get(k)}" for k in differ)
+        try:
+            table = cls._from_json(json.loads(Path(path).read_text()))
+        except OSError as error:
             raise MeasurementError(
-                f"expected a table that was timed on this machine, got {path} of another one "
+                f"expected a latency table in {path}, got none: {error.strerror}; "
+                "build it with `optuna-nas table build`"
+            ) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise MeasurementError(
+                f"expected a latency table in {path}, got something else: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        here = LatencyTable(table.input_shape, table.outputs, table.latency)
+        if changes := changed(table._timed_by(), here._timed_by()):
+            raise MeasurementError(
+                f"expected a table that was timed on this machine as it is, got {path} of another "
                 f"({changes}); build one here with `optuna-nas table build`"
             )
         return table
+
+    def _timed_by(self) -> dict[str, Any]:
+        return {**self.device, "backend_version": self.backend_version}
 
     def _amounts(self, architectures: Sequence[Architecture]) -> Values:
         """Sum of the blocks in ms, operator calls and weights of each network, (N, 3)."""
@@ -135,36 +170,35 @@ class LatencyTable:
         return sum(self.blocks[node] for node in nodes), calls, weights
 
     def _to_json(self) -> dict[str, Any]:
-        blocks = [{**c.to_json(), "ms": ms} for c, ms in self.blocks.items()]
-        networks = [
-            {"architecture": json.loads(a.to_json()), "ms": ms} for a, ms in self.networks.items()
-        ]
         return {
             "format": FORMAT,
             "input_shape": self.input_shape,
             "outputs": self.outputs,
             "latency": how(self.latency),
             "device": dict(self.device),
+            "backend_version": self.backend_version,
             "calibration": self.calibration,
-            "networks": networks,
-            "blocks": blocks,
+            "networks": [{**_to_json(a), "ms": ms} for a, ms in self.networks.items()],
+            "refused": [{**_to_json(s), "reason": reason} for s, reason in self.refused.items()],
+            "blocks": [{**_to_json(c), "ms": ms} for c, ms in self.blocks.items()],
         }
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> LatencyTable:
-        blocks = {Configuration.from_json(block): block["ms"] for block in data["blocks"]}
-        networks = {
-            Architecture.from_json(network["architecture"]): network["ms"]
-            for network in data["networks"]
-        }
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']!r} instead of {FORMAT}")
         return cls(
             input_shape=tuple(data["input_shape"]),
             outputs=data["outputs"],
             latency=Latency(**data["latency"]),
-            blocks=blocks,
-            networks=networks,
+            blocks={
+                Configuration.from_json(block): float(block["ms"]) for block in data["blocks"]
+            },
+            networks={_network(found): float(found["ms"]) for found in data["networks"]},
+            refused={_subject(found): found["reason"] for found in data["refused"]},
             calibration=data["calibration"],
             device=data["device"],
+            backend_version=data["backend_version"],
         )
 
 
@@ -173,16 +207,25 @@ def how(latency: Latency) -> dict[str, Any]:
     return {f.name: getattr(latency, f.name) for f in fields(latency) if f.name in HOW}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']!r} instead of {FORMAT}")
-    except OSError as error:
-        raise MeasurementError(
-            f"expected a latency table in {path}, got none: {error.strerror}; "
-            "build it with `optuna-nas table build`"
-        ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise MeasurementError(f"expected a latency table in {path}, got {error}") from error
-    return dict(data)
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What differs, such as `batch: 1 -> 2; threads: 2 -> 1`; empty where all is equal."""
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return "; ".join(f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys)
+
+
+def _version(latency: Latency) -> str:
+    return backends.find(latency.backend)().version()
+
+
+def _to_json(subject: Subject) -> dict[str, Any]:
+    if isinstance(subject, Architecture):
+        return {"architecture": json.loads(subject.to_json())}
+    return subject.to_json()
+
+
+def _subject(data: Mapping[str, Any]) -> Subject:
+    return _network(data) if "architecture" in data else Configuration.from_json(dict(data))
+
+
+def _network(data: Mapping[str, Any]) -> Architecture:
+    return Architecture.from_json(data["architecture"])

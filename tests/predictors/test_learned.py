@@ -10,7 +10,7 @@ import optuna
 import pytest
 from pretended import OUTPUTS, SHAPE, branches, draws, latency_of
 
-from optuna_nas.architecture import Architecture
+from optuna_nas.architecture import Architecture, Node
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.predictors import LearnedLatency
 from optuna_nas.testing import PredictorConformance
@@ -75,16 +75,25 @@ def test_it_learns_from_what_a_study_has_measured() -> None:
         LearnedLatency(SHAPE, OUTPUTS).fit_study(study, name="energy")
 
 
-def test_an_operator_that_was_never_measured_can_be_predicted() -> None:
-    assert learned(draws(20)).predict([branches()])[0] > 0
+def test_an_operator_that_was_never_measured_is_uncertain() -> None:
+    measured = draws(20)
+    predictor = learned(measured)
+    known = [*branches().nodes[:1], Node("classify", "classify", {}, ("left",))]
+    mean, deviation = predictor.predict([branches(), Architecture(known)])
+    slowest = max(map(latency_of, measured))
+    assert deviation[0] >= slowest > 10 * deviation[1]
+    assert mean[0] > mean[1] > 0
+    _, learnt = learned([*measured, branches()]).predict([branches()])
+    assert learnt[0] < slowest
 
 
 @pytest.mark.parametrize(
     ("latencies", "message"),
     [
-        ([1.0] * 4, "a latency above 0 ms for each of 6 networks"),
-        ([1.0] * 5 + [0.0], r"for each of 6 networks, got \(6,\) between 0"),
-        ([1.0] * 5 + [np.nan], "a latency above 0 ms for each"),
+        ([1.0] * 4, r"one latency for each of 6 networks, got an array of shape \(4,\)"),
+        ([1.0] * 5 + [0.0], r"finite latencies above 0 ms, got \[0.0\]"),
+        ([1.0] * 4 + [-1.0, np.nan], r"finite latencies above 0 ms, got \[-1.0, nan\]"),
+        ([1.0] * 5 + [np.inf], r"finite latencies above 0 ms, got \[inf\]"),
     ],
 )
 def test_latencies_that_do_not_fit_are_refused(latencies: list[float], message: str) -> None:
@@ -92,9 +101,12 @@ def test_latencies_that_do_not_fit_are_refused(latencies: list[float], message: 
         LearnedLatency(SHAPE, OUTPUTS).fit(draws(6), latencies)
 
 
-def test_too_few_networks_are_refused() -> None:
+def test_too_few_networks_are_refused_and_what_was_learned_stays() -> None:
+    predictor = learned(draws(20))
+    before = predictor.predict([branches()])
     with pytest.raises(MeasurementError, match=r"at least 5 measured networks .* got 3"):
-        learned(draws(3))
+        predictor.fit([branches()] * 3, [1.0] * 3)
+    np.testing.assert_array_equal(predictor.predict([branches()]), before)
 
 
 def test_it_must_learn_before_it_predicts() -> None:

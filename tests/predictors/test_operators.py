@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pretended import OUTPUTS, SHAPE, branches, draws
 
@@ -27,6 +29,23 @@ def test_amounts_of_a_separable_convolution() -> None:
     assert found["pointwise_convolution.elements"] == 8 * 16 + 16 * 16
     assert found["relu.calls"] == 2
     assert not any(name.startswith("convolution") for name in found)
+
+
+def test_weights_are_parameters_and_buffers_and_no_activations() -> None:
+    args = {"channels": 8, "kernel": 3, "stride": 1, "residual": True, "squeeze": True}
+    block = Configuration("conv", json.dumps(args), ((8, 4, 4),))
+    built = block.build()
+    own = [*built.parameters(), *(b for b in built.buffers() if b.ndim)]  # no counter of batches
+    found = work([block])
+    assert found["add.calls"] and found["mul.calls"]
+    weights = sum(amount for name, amount in found.items() if name.endswith(".weights"))
+    assert weights == sum(tensor.numel() for tensor in own)
+
+
+def test_weights_of_a_linear_layer_are_seen_through_their_views() -> None:
+    found = work([Configuration("linear", '{"features": 5, "norm": "none"}', ((7,),))])
+    assert found["addmm.weights"] == 7 * 5 + 5
+    assert found["addmm.elements"] == 7 + 5
 
 
 def test_blocks_add_up() -> None:

@@ -20,6 +20,12 @@ def test_a_small_space_is_found_whole_and_the_scan_ends() -> None:
     assert len(found.news) < 2 * PATIENCE
 
 
+def test_of_networks_alike_one_is_kept() -> None:
+    space = CNN(input_shape=SHAPE, blocks=(1, 1), kernels=(3,), channels=(8, 16), squeeze=(False,))
+    kept = scan(space, SHAPE, OUTPUTS, samples=200, first=200).first
+    assert len({network.digest for network in kept}) == len(kept) < 200
+
+
 def test_a_scan_that_is_cut_short_says_how_much_it_may_miss() -> None:
     found = scan(SPACE, SHAPE, OUTPUTS, samples=30, first=5)
     assert len(found.news) == 30

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from optuna_nas import objectives
 from optuna_nas.cli import main
+from optuna_nas.exceptions import MeasurementError
 from optuna_nas.objectives import Candidate, Latency, Measurement
 from optuna_nas.predictors import LatencyTable
 
@@ -91,12 +92,47 @@ def test_a_study_says_what_the_options_leave_open(tmp_path: Path) -> None:
         (("mlp",), "the space mlp takes any input; say its shape with --input"),
         (("cnn", "--input", "3,x"), "expected whole numbers such as 3,32,32"),
         (("cnn", "--backend", "fast"), "expected a backend among"),
+        (("cnn", "--precision", "fp99"), "expected a precision among"),
+        (("cnn", "--device", "cuda:99"), "latency cannot be measured here: "),
     ],
 )
 def test_wrong_use_is_one_line(args: tuple[str, ...], message: str) -> None:
     result = build(*args)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_refusals_are_shown_with_their_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    measure, calls = Counted.__call__, iter(range(1000))
+
+    def refusing(self: Counted, candidate: Candidate) -> Measurement:
+        if next(calls) % 5 == 0:
+            raise MeasurementError("refused [to] record")
+        return measure(self, candidate)
+
+    monkeypatch.setattr(Counted, "__call__", refusing)
+    shown = build("cnn", "--input", "1,8,8")
+    assert shown.exit_code == 0, shown.output
+    assert " ".join(shown.stdout.split()).count("refused [to] record") == 3
+    told = json.loads(build("cnn", "--input", "1,8,8", "--json").stdout)["refused_now"]
+    assert told and all("refused [to] record" in line for line in told)
+
+
+def test_a_study_with_two_latencies_is_asked_which(tmp_path: Path) -> None:
+    second = 'nas.objectives.Latency(name="slow", batch=8)'
+    (tmp_path / "two.py").write_text(STUDY.replace("batch=4)", f"batch=4), {second}"))
+    refused = build("two.py")
+    assert refused.exit_code == 2
+    assert "two.py measures latency, slow in different ways" in refused.stderr
+    assert build("two.py", "--batch", "8").exit_code == 0
+    assert LatencyTable.load("two-latency.json").latency.batch == 8
+
+
+def test_a_file_that_cannot_be_written_is_one_line() -> None:
+    Path("file").write_text("")
+    refused = build("cnn", "--input", "1,8,8", "--output", "file/table.json")
+    assert refused.exit_code == 1
+    assert "expected to write the latency table to file/table.json" in refused.stderr
 
 
 def test_other_settings_are_refused() -> None:
@@ -109,5 +145,6 @@ def test_other_settings_are_refused() -> None:
 def test_help_helps() -> None:
     shown = CliRunner().invoke(main, ["table", "build", "--help"]).output
     assert "optuna-nas table build cnn --input 3,32,32 --output cnn.json" in shown
-    for option in ("--output", "--input", "--threads", "--backend", "--batch", "--blocks"):
+    timed = ("--threads", "--backend", "--batch", "--precision", "--device", "--blocks")
+    for option in ("--output", "--input", *timed):
         assert option in shown

@@ -7,7 +7,9 @@ to them too. The table holds the blocks that these networks have, each timed onc
 predicts what a table of the whole space would.
 
 A prediction is compared with the mean of the two passes. `repeat` is the second pass compared with
-the first: no predictor can be told to be better than that.
+the first: their errors add up, so that a prediction without any, compared with the mean, would
+seem about half as far off. Of the networks `drawn` to be held back, `held_back` are scored; the
+others were refused, or one of their blocks was.
 
 For each: `within_10`, the share of held-back networks within 10 %; `median_error` and `p90_error`,
 relative; `spearman` and `kendall`, rank correlations; `z`, root mean square of the errors over the
@@ -23,7 +25,6 @@ from typing import Any
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.samplers import RandomSampler
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -34,6 +35,7 @@ from optuna_nas.exceptions import MeasurementError
 from optuna_nas.objectives import Candidate, FLOPs, Latency
 from optuna_nas.predictors import LatencyTable, LearnedLatency, complete
 from optuna_nas.spaces import CNN, MobileNet
+from optuna_nas.spaces.draws import random_trials
 
 __all__ = ["run", "table"]
 
@@ -84,7 +86,13 @@ def table(result: dict[str, Any]) -> Table:
             shares = [f"{scores[key]:.1%}" for key in ("within_10", "median_error", "p90_error")]
             ranks = [f"{scores[key]:.3f}" for key in ("spearman", "kendall")]
             z = "" if scores["z"] is None else f"{scores['z']:.2f}"
-            shown.add_row(space["space"], name, *shares, *ranks, z)
+            shown.add_row(
+                f"{space['space']}, {space['held_back']} of {space['drawn']}",
+                name,
+                *shares,
+                *ranks,
+                z,
+            )
         shown.add_section()
     return shown
 
@@ -142,7 +150,8 @@ def _space(
     return {
         "space": name,
         "learned_from": len(known),
-        "corrected_by": len(timed.networks),
+        "corrected_by": len(timed.usable),
+        "drawn": len(held_back),
         "held_back": len(shown),
         "refused": int(np.isnan(first).sum() + np.isnan(second).sum()),
         "blocks_timed": len(timed.blocks),
@@ -157,11 +166,11 @@ def _draws(
     space: Callable[[optuna.Trial], Architecture], counts: _Counts, seed: int
 ) -> tuple[list[Architecture], list[Architecture]]:
     """Random networks, no two alike: those to learn from, and those held back."""
-    study = optuna.create_study(sampler=RandomSampler(seed=seed))
     drawn: dict[str, Architecture] = {}
-    while len(drawn) < counts.learned + counts.held_back:
-        architecture = space(study.ask())
+    for architecture in map(space, random_trials(seed)):
         drawn.setdefault(architecture.digest, architecture)
+        if len(drawn) == counts.learned + counts.held_back:
+            break
     networks = list(drawn.values())
     return networks[: counts.learned], networks[counts.learned :]
 
@@ -190,12 +199,7 @@ def _table(
         timed.missing([*correcting, *held_back]),
         on_progress=lambda done, total: meter.progress.update(task, completed=done, total=total),
     )
-    covered = _covered(timed, correcting)
-    timed.networks = {
-        architecture: float(ms)
-        for architecture, ms, known in zip(correcting, measured, covered, strict=False)
-        if known
-    }
+    timed.networks = dict(zip(correcting, measured.tolist(), strict=False))
     return timed
 
 

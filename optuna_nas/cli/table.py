@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from optuna_nas.cli.files import JSON, load_search
 from optuna_nas.cli.group import main
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.exceptions import DescriptionError, MeasurementError
 
 if TYPE_CHECKING:
     from optuna_nas.objectives import Latency
     from optuna_nas.predictors import Building
+
+SHOWN = 3
+"""Refusals whose reasons are printed; --json has all."""
 
 
 class _Subject(NamedTuple):
@@ -55,6 +59,8 @@ def table() -> None:
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="By default 1.")
 @click.option("--backend", metavar="NAME", help="What runs the blocks; by default eager.")
 @click.option("--batch", metavar="N", type=click.IntRange(1), help="Inputs a pass; by default 1.")
+@click.option("--precision", metavar="NAME", help="By default fp32.")
+@click.option("--device", metavar="NAME", help="By default cpu; or cuda:0.")
 @click.option("--networks", default=24, show_default=True, type=click.IntRange(5))
 @click.option("--samples", default=5000, show_default=True, type=click.IntRange(1))
 @click.option("--blocks", metavar="N", type=click.IntRange(0), help="Time N at most, and stop.")
@@ -67,6 +73,8 @@ def build(
     threads: int | None,
     backend: str | None,
     batch: int | None,
+    precision: str | None,
+    device: str | None,
     networks: int,
     samples: int,
     blocks: int | None,
@@ -76,9 +84,9 @@ def build(
 
     SPACE is the name of a ready-made space, such as cnn or mobilenet, or a STUDY.py, whose data
     and Latency then say what the options leave open. Its blocks are those of --samples random
-    networks; the commonest are timed first. --networks whole ones are timed too, to correct the
-    sums. A block takes half a second to two seconds, a space has thousands: the table is saved
-    after each, and the same command goes on.
+    networks. --networks whole ones are timed too, to correct the sums: they and their blocks come
+    first, then the commonest blocks. A block takes half a second to two seconds, a space has
+    thousands: the table is saved after each, and the same command goes on.
 
     \b
     optuna-nas table build cnn --input 3,32,32 --output cnn.json
@@ -87,10 +95,19 @@ def build(
     """
     from optuna_nas.predictors import build_table
 
-    options = {"threads": threads, "backend": backend, "batch": batch}
+    options = {
+        "threads": threads,
+        "backend": backend,
+        "batch": batch,
+        "precision": precision,
+        "device": device,
+    }
     latency = {name: value for name, value in options.items() if value is not None}
     subject = _subject(space, _Given(_shape(shape), outputs, latency))
-    subject.latency.check()
+    try:
+        subject.latency.check()
+    except MeasurementError as error:
+        raise DescriptionError(f"latency cannot be measured here: {error}") from error
     path = output or Path(f"{Path(space).stem}-latency.json")
     with _progress() as progress:
         task = progress.add_task("finding the blocks", total=None)
@@ -138,6 +155,7 @@ def _of_study(file: Path, given: _Given) -> _Subject:
     from dataclasses import replace
 
     from optuna_nas.objectives import Latency
+    from optuna_nas.predictors.table import how
 
     search = load_search(file, smoke=False)
     outputs = given.outputs or search.outputs
@@ -145,8 +163,13 @@ def _of_study(file: Path, given: _Given) -> _Subject:
         raise DescriptionError(
             f"expected the data of {file} to say how many outputs a network needs; give --outputs"
         )
-    measured = [o for o in search.measured if isinstance(o, Latency)]
-    latency = replace(measured[0] if measured else Latency(), **given.latency)
+    measured = [replace(o, **given.latency) for o in search.measured if isinstance(o, Latency)]
+    latency, *others = measured or [Latency(**given.latency)]
+    if any(how(other) != how(latency) for other in others):
+        raise click.UsageError(
+            f"{file} measures {', '.join(o.name for o in measured)} in different ways; say by "
+            "--backend, --threads, --batch, --precision or --device which of them the table is of"
+        )
     return _Subject(search.space, given.input_shape or search.input_shape, outputs, latency)
 
 
@@ -171,19 +194,21 @@ def _progress() -> Progress:
 
 
 def _summary(building: Building, path: Path) -> dict[str, Any]:
+    from optuna_nas.predictors.predictor import FEWEST
+
     table = building.table
     summary: dict[str, Any] = {
         "table": str(path),
         "blocks": len(table.blocks),
         "networks": len(table.networks),
         "timed_now": building.timed,
-        "refused_now": len(building.refused),
+        "refused_now": building.refused,
         "networks_drawn": len(building.scan.news),
         "blocks_found": len(building.scan.counts),
         "covered": building.covered,
         "new_in_last_drawn": building.scan.unseen,
     }
-    if len(table.networks) >= 5 and not table.missing(list(table.networks)):
+    if len(table.usable) >= FEWEST:
         remainder = table.remainder()
         factor, call, weight = remainder.costs
         summary |= {
@@ -196,12 +221,13 @@ def _summary(building: Building, path: Path) -> dict[str, Any]:
 
 
 def _shown(summary: dict[str, Any]) -> Table:
+    refused = summary["refused_now"]
     rows = {
         "blocks in the table": f"{summary['blocks']}, {summary['timed_now']} timed now",
         "blocks found": f"{summary['blocks_found']} in {summary['networks_drawn']} networks",
         "of their nodes covered": f"{summary['covered']:.1%}",
         "networks with a new block": f"{summary['new_in_last_drawn']:.1%} of the last drawn",
-        "refused": f"{summary['refused_now']}",
+        "refused": "\n".join([f"{len(refused)} now", *map(escape, refused[:SHOWN])]),
     }
     if "factor" in summary:
         rows["correction"] = (

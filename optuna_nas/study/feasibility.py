@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optuna
 from optuna.trial import BaseTrial, FixedTrial
 
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.objectives import STAGES, Candidate, Objective
+from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.training import seeded
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ __all__ = ["Feasibility", "Quantity", "caps", "look"]
 SECONDS = 10.0
 """For drawing, building and counting; and again for what is measured on the device."""
 MEASURED = 16
-"""Networks measured on the device, and at least looked at however long it takes."""
+"""Networks measured on the device, and at least counted however long it takes."""
+MIDDLE_OUT = (8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15, 0)
+"""The order of as many sizes in which the first few already stand for all."""
+FEWEST = 4
+"""Networks measured on the device at least, however long it takes."""
 SMALL = 0.02
 """A share of the space below which a search is warned that it will mostly reject."""
 
@@ -113,8 +117,8 @@ def look(search: Search, samples: int, calibrations: Calibrations | None = None)
     kept = [sample for sample in seen if sample.keeps(counted)]
     few = _measure(search, timed, kept, calibrations) if timed and kept else []
     share = len(kept) / len(seen)
-    if measured := [sample for sample in few if not sample.failure]:
-        share *= sum(sample.keeps(timed) for sample in measured) / len(measured)
+    if few:
+        share *= sum(sample.keeps(timed) for sample in few) / len(few)
     works = any(not sample.failure for sample in few or seen)
     found = [_quantity(o, seen) for o in counted] + [_quantity(o, few) for o in timed]
     report = Feasibility(
@@ -153,7 +157,7 @@ def _count(search: Search, counted: Sequence[Objective], samples: int) -> list[_
     """Draw networks and take what can be counted; on all of them while none keeps the caps."""
     seen: list[_Sample] = []
     kept, ends = 0, time.monotonic() + SECONDS
-    trials = _random_trials(search.seed)
+    trials = random_trials(search.seed)
     while len(seen) < samples and (time.monotonic() < ends or len(seen) < MEASURED or not kept):
         sample = _see(search, next(trials), counted, {})
         kept += sample.keeps(counted)
@@ -183,10 +187,10 @@ def _measure(
 
     ends = time.monotonic() + SECONDS
     by_size = sorted(kept, key=lambda sample: sample.values.get("parameters", 0.0))
-    places = np.unique(np.linspace(0, len(by_size) - 1, MEASURED).round()).astype(int)
+    middles = ((2 * place + 1) * len(by_size) // (2 * MEASURED) for place in MIDDLE_OUT)
     few: list[_Sample] = []
-    for place in (*places[::4], *places[1::4], *places[2::4], *places[3::4]):
-        if few and time.monotonic() > ends:
+    for place in dict.fromkeys(middles):
+        if len(few) >= FEWEST and time.monotonic() > ends:
             break
         measure(by_size[place])
         few.append(by_size[place])
@@ -203,31 +207,23 @@ def _see(
     sample = _Sample()
     try:
         drawn = seeded(search.space, search.seed, trial)
-        candidate = Candidate(drawn, search.input_shape, search.outputs, calibrations=calibrations)
+        candidate = Candidate(
+            drawn,
+            search.input_shape,
+            search.outputs,
+            seed=search.seed,
+            data=search.data,
+            calibrations=calibrations,
+        )
         for objective in wanted:
-            sample.values[objective.name] = float(objective(candidate).value)
+            value = float(objective(candidate).value)
+            if np.isnan(value):
+                raise MeasurementError(f"expected a number for {objective.name}, got NaN")
+            sample.values[objective.name] = value
     except Exception as error:  # whatever a space or an objective of the user's raises
         sample.failure = f"{type(error).__name__}: {error}"
     sample.params = trial.params
     return sample
-
-
-def _random_trials(seed: int) -> Iterator[optuna.Trial]:
-    """Trials of no study that is kept, which draw uniformly."""
-    with _quietly():
-        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    while True:
-        yield study.ask()
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 def _quantity(objective: Objective, seen: Sequence[_Sample]) -> Quantity | None:
@@ -239,7 +235,7 @@ def _quantity(objective: Objective, seen: Sequence[_Sample]) -> Quantity | None:
         name=objective.name,
         unit=objective.unit,
         samples=len(values),
-        range=tuple(np.percentile(values, (0, 25, 50, 75, 100)).tolist()),
+        range=tuple(np.percentile(values, (0, 25, 50, 75, 100), method="nearest").tolist()),
         max=objective.max,
         min=objective.min,
         share=sum(within) / len(within) if _capped(objective) else None,
@@ -264,7 +260,7 @@ def _judged(
     known = [sample for sample in built if len(sample.values) == most]
     nearest = min(known, key=lambda sample: sample.excess(capped))
     broken = {o.name: nearest.values[o.name] for o in capped if nearest.excess([o]) > 0}
-    has = ", ".join(f"{name} {_number(value)}" for name, value in broken.items())
+    has = ", ".join(f"{o.name} {_loose(o, broken[o.name])}" for o in capped if o.name in broken)
     warning = (
         f"expected a space in which some network keeps the caps ({wanted}), got none in "
         f"{report.samples} samples; the nearest has {has}: loosen the cap to that, or widen the "
@@ -284,5 +280,13 @@ def _bounds(objective: Objective) -> str:
     return f"{objective.name} {said} {objective.unit}".rstrip()
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
+def _loose(objective: Objective, value: float) -> str:
+    """A value that breaks a cap, or a floor, rounded so that a cap there lets it pass."""
+    over = objective.max is not None and value > objective.max
+    return _number(value, ROUND_CEILING if over else ROUND_FLOOR)
+
+
+def _number(value: float, rounding: str = ROUND_HALF_EVEN) -> str:
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{Context(prec=4, rounding=rounding).create_decimal(str(float(value))).normalize():f}"

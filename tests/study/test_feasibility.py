@@ -151,6 +151,78 @@ def test_what_is_measured_is_measured_on_a_few_that_keep_the_other_caps(search) 
     assert report.share == pytest.approx(0.4 * metered.share, abs=0.08)
 
 
+def test_the_first_few_that_are_measured_stand_for_all_sizes(search) -> None:
+    replace(search, constraints=[Metered(max=1e6)]).feasibility(400)
+    sizes = sorted(Metered.seen)
+    assert len(sizes) == 16
+    ranks = [sizes.index(value) for value in Metered.seen]
+    assert ranks[:7] == [8, 4, 12, 2, 10, 6, 14]
+    assert np.mean(Metered.seen[:4]) == pytest.approx(np.mean(sizes), rel=0.15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unloadable(Metered):
+    """Cannot measure networks of more than 452 parameters, half of the space."""
+
+    def __call__(self, candidate: Candidate) -> Measurement:
+        if sum(p.numel() for p in candidate.network.parameters()) > 452:
+            raise RuntimeError("no such operator")
+        return super().__call__(candidate)
+
+
+def test_what_cannot_be_measured_keeps_no_cap(search) -> None:
+    report = replace(search, constraints=[Unloadable(max=1e6)]).feasibility(400)
+    assert report.share == pytest.approx(0.5, abs=0.1) and report.reachable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeing(Metered):
+    """Runs the network on the data."""
+
+    def __call__(self, candidate: Candidate) -> Measurement:
+        x, _ = next(candidate.batches("train"))
+        return Measurement(float(len(candidate.network(x))))
+
+
+def test_what_is_measured_may_look_at_the_data(search) -> None:
+    found = by_name(replace(search, constraints=[Seeing(max=32)]).feasibility(20))
+    assert found["metered"].range == (32.0,) * 5 and found["metered"].share == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd(Parameters):
+    """Infinite, or not a number, for most networks."""
+
+    name: str = "odd"
+
+    def __call__(self, candidate: Candidate) -> Measurement:
+        value = super().__call__(candidate).value
+        return Measurement((value, float("inf"), float("nan"))[int(value) // 9 % 3])
+
+
+@pytest.mark.parametrize("cap", [452.0, 1.0])
+def test_infinities_break_a_cap_and_what_is_no_number_keeps_none(search, cap) -> None:
+    report = replace(search, constraints=[Odd(max=cap)]).feasibility()
+    odd = by_name(report)["odd"]
+    assert odd.range[-1] == float("inf") and odd.share < 0.4
+    assert report.failed > 40 and "expected a number for odd, got NaN" in report.failure
+    assert report.reachable == (cap > 11)
+
+
+@pytest.mark.parametrize(
+    ("caps", "advice"),
+    [
+        ({"max": 1.0}, "metered 1.236"),
+        ({"min": 3.0}, "metered 1.235"),
+        ({"max": 1.0, "min": 0.5}, "metered 1.236"),
+    ],
+)
+def test_the_advice_is_rounded_to_the_side_that_helps(search, monkeypatch, caps, advice) -> None:
+    monkeypatch.setattr(Metered, "__call__", lambda *_: Measurement(1.23549))
+    report = replace(search, constraints=[Metered(**caps)]).feasibility(5)
+    assert f"the nearest has {advice}: loosen" in report.warning
+
+
 def test_the_device_measures_nothing_that_has_no_cap(search) -> None:
     report = replace(search, objectives=["accuracy", Metered()]).feasibility()
     assert Metered.seen == [] and "metered" not in by_name(report)
@@ -167,9 +239,9 @@ def test_before_it_gives_up_on_a_measured_cap_it_looks_at_the_smallest(search) -
 
 def test_time_ends_the_drawing_and_the_report_says_how_many_were_seen(search, monkeypatch) -> None:
     monkeypatch.setattr(feasibility, "SECONDS", 0.0)
-    report = replace(search, constraints=[*search.constraints, Metered(max=99)]).feasibility()
+    report = replace(search, constraints=[Metered(max=99)]).feasibility()
     assert report.samples == 16
-    assert by_name(report)["metered"].samples == 1
+    assert by_name(report)["metered"].samples == 4
     # But an error costs the search, so that none is raised before all samples are seen.
     none = replace(search, constraints=[Parameters(max=10)]).feasibility(50)
     assert none.samples == 50

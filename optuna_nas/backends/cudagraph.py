@@ -25,6 +25,7 @@ class CUDAGraph(Backend):
     """
 
     devices = ("cuda",)
+    references = "cudagraph"
 
     def prepare(self, network: nn.Module, example: Tensor, threads: int) -> Run:
         with torch.cuda.device(example.device):

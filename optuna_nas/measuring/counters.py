@@ -23,9 +23,11 @@ class Counter(Protocol):
 
     Attributes:
         name: What counts, for the record.
+        step: Seconds from one reading to the next that differs, about.
     """
 
     name: str
+    step: float
 
     def joules(self) -> float:
         """Energy since the counter was made, J."""
@@ -61,6 +63,8 @@ class RAPL:
     doi:10.1145/3177754.
     """
 
+    step = 1e-3
+
     def __init__(self, folder: Path) -> None:
         self._packages = _packages(folder)
         self._ranges = [_number(zone / "max_energy_range_uj") for zone in self._packages]
@@ -95,6 +99,7 @@ class NVML:
     """
 
     name = "NVML"
+    step = 0.1
 
     def __init__(self, device: str) -> None:
         require("nvml", "pynvml")

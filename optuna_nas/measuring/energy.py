@@ -14,13 +14,17 @@ from optuna_nas import backends
 from optuna_nas.backends import Run
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.measuring.counters import Counter, counter_of
-from optuna_nas.measuring.setup import Setup, limited
-from optuna_nas.measuring.turns import measuring
+from optuna_nas.measuring.setup import Setup
+from optuna_nas.measuring.turns import measuring, turn
 
 __all__ = ["idle_power", "joules_per_run"]
 
 PATIENCE = 5.0
 """Seconds in which a working counter moves."""
+GLANCE = 2e-3
+"""Seconds from one reading of the counter to the next, since to read it takes energy too."""
+IDLE_STEPS = 20
+"""Steps of the counter at least while nothing runs."""
 
 
 def joules_per_run(
@@ -45,10 +49,11 @@ def joules_per_run(
             network.
     """
     counter = counter_of(setup.device, powercap)
-    with limited(setup.threads), torch.inference_mode():
-        backend = backends.find(setup.backend)()
-        placed = setup.place(network.eval()), setup.place(example)
-        run = _finishing(backend.load(*placed, setup.threads), setup.device)
+    with setup.inference():
+        with turn():
+            placed = setup.place(network.eval()), setup.place(example)
+            loaded = backends.find(setup.backend)().load(*placed, setup.threads)
+            run = _finishing(loaded, setup.device)
         with measuring() as paused:
             _pass(run, counter, 0.0)  # warm-up
             found = np.array([_pass(run, counter, seconds) for _ in range(passes)])
@@ -69,7 +74,7 @@ def idle_power(setup: Setup, seconds: float, powercap: str) -> float:
     counter = counter_of(setup.device, powercap)
     with measuring():
         before, started = counter.joules(), perf_counter()
-        time.sleep(seconds)
+        time.sleep(max(seconds, IDLE_STEPS * counter.step))
         return (counter.joules() - before) / (perf_counter() - started)
 
 
@@ -77,11 +82,7 @@ def _pass(run: Run, counter: Counter, seconds: float) -> tuple[float, int, float
     """Energy in J, runs and seconds from one step of the counter to a later one."""
     _step(run, counter)
     before, started = counter.joules(), perf_counter()
-    runs = 0
-    while perf_counter() - started < seconds:
-        run()
-        runs += 1
-    runs += _step(run, counter)
+    runs = _some(run, seconds) + _step(run, counter)
     return counter.joules() - before, runs, perf_counter() - started
 
 
@@ -95,6 +96,14 @@ def _step(run: Run, counter: Counter) -> int:
                 f"expected the counter of energy ({counter.name}) to move while a network runs, "
                 f"got the same reading for {PATIENCE:g} s; this machine's counter does not work"
             )
+        runs += _some(run, GLANCE)
+    return runs
+
+
+def _some(run: Run, seconds: float) -> int:
+    """Run for so long, once at least, and say how often."""
+    started, runs = perf_counter(), 0
+    while runs == 0 or perf_counter() - started < seconds:
         run()
         runs += 1
     return runs

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.profiler import profile
 
 from optuna_nas.exceptions import MeasurementError
-from optuna_nas.measuring.setup import Setup, limited
+from optuna_nas.measuring.setup import Setup
+from optuna_nas.measuring.turns import turn
 
 __all__ = ["peak_bytes"]
 
@@ -30,18 +31,11 @@ def peak_bytes(network: nn.Module, example: Tensor, setup: Setup) -> dict[str, i
     Raises:
         MeasurementError: The device has too little memory, or says nothing of what it allocates.
     """
-    try:
-        with limited(setup.threads), torch.inference_mode():
-            network, example = setup.place(network.eval()), setup.place(example)
-            network(example)  # libraries choose their kernels, and allocate what they keep
-            measure = _on_gpu if setup.device.startswith("cuda") else _on_cpu
-            activations = measure(network, example)
-    except torch.OutOfMemoryError as error:
-        del network, example
-        torch.cuda.empty_cache()
-        raise MeasurementError(
-            f"{setup.device} has too little memory for one forward pass: {error}"
-        ) from None
+    with setup.inference(), turn():
+        network, example = setup.place(network.eval()), setup.place(example)
+        network(example)  # libraries choose their kernels, and allocate what they keep
+        measure = _on_gpu if setup.device.startswith("cuda") else _on_cpu
+        activations = measure(network, example)
     if activations < example.nbytes:
         raise MeasurementError(
             f"expected PyTorch to report at least the {example.nbytes} bytes of the input, got "

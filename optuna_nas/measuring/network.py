@@ -9,13 +9,12 @@ from time import perf_counter
 from typing import Any
 
 import psutil
-import torch
 from torch import Tensor, nn
 
 from optuna_nas import backends
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.measuring import reference as references
-from optuna_nas.measuring.setup import Setup, limited
+from optuna_nas.measuring.setup import Setup
 from optuna_nas.measuring.timing import (
     BEARABLE,
     Goal,
@@ -25,7 +24,7 @@ from optuna_nas.measuring.timing import (
     seconds_alone,
     time_in_turn,
 )
-from optuna_nas.measuring.turns import measuring
+from optuna_nas.measuring.turns import measuring, turn
 
 __all__ = ["calibrate", "time_network"]
 
@@ -36,22 +35,26 @@ _calibrated: dict[Setup, dict[str, float]] = {}
 
 
 def calibrate(setup: Setup) -> dict[str, float]:
-    """Time the references of a setup alone, once in the life of the process.
+    """Time the references of a setup alone, until the machine was quiet once in this process.
 
     Returns:
         Width of each reference -> ms, and under `load` the cores that other programs used
         meanwhile: 0 where the machine was quiet.
     """
+    setup = _beside(setup)
     if setup in _calibrated:
         return _calibrated[setup]
-    with limited(setup.threads), torch.inference_mode():
-        known = _references(setup)
+    with setup.inference():
+        with turn():
+            known = _references(setup)
         with measuring():
             runs = [subject.run for subject in known.values()]
             found, load = seconds_alone(runs, clock_of(setup.device), OthersLoad())
     milliseconds = {str(w): 1e3 * seconds for w, seconds in zip(known, found, strict=True)}
-    _calibrated[setup] = {**milliseconds, "load": round(load, 2)}
-    return _calibrated[setup]
+    result = {**milliseconds, "load": round(load, 2)}
+    if load == 0:
+        _calibrated[setup] = result
+    return result
 
 
 def time_network(
@@ -74,22 +77,25 @@ def time_network(
         MeasurementError: The backend cannot run the network, or the machine was too disturbed in
             every attempt.
     """
-    with limited(setup.threads), torch.inference_mode():
-        candidate = _load(network.eval(), example, setup)
-        known = [
-            replace(subject, calibrated=calibrated[str(width)] * 1e-3)
-            for width, subject in _references(setup).items()
-        ]
-        for _ in range(goal.attempts):
+    with setup.inference():
+        with turn():
+            candidate = _load(network.eval(), example, setup)
+            known = [
+                replace(subject, calibrated=calibrated[str(width)] * 1e-3, name=str(width))
+                for width, subject in _references(_beside(setup)).items()
+            ]
+        spent, attempts = 0.0, 0
+        while attempts < goal.attempts and spent <= goal.attempts * goal.limit:
             with measuring() as paused:
-                others = OthersLoad()
+                others, started = OthersLoad(), perf_counter()
                 timing = time_in_turn(candidate, known, clock_of(setup.device), goal)
+                load, spent = round(others(), 2), spent + perf_counter() - started
+            attempts += 1
             refused = _refused(timing, goal)
             if refused is None:
-                load = round(others(), 2)
                 return {**asdict(timing), "trainings_paused": paused, "load": load}
         raise MeasurementError(
-            f"refused to record a latency: in {goal.attempts} attempts {refused}; "
+            f"refused to record a latency: in {attempts} attempts {refused}; "
             "end what else runs on this machine, or allow a wider tolerance or a longer limit"
         )
 
@@ -105,13 +111,17 @@ def _refused(timing: Timing, goal: Goal) -> str | None:
 
 
 def _load(network: nn.Module, example: Tensor, setup: Setup) -> Subject:
-    count = references.operators(network, example)
     placed = setup.place(network), setup.place(example)
+    count = references.operators(*placed)
     return Subject(backends.find(setup.backend)().load(*placed, setup.threads), count)
 
 
+def _beside(setup: Setup) -> Setup:
+    """How the references run beside a network."""
+    return replace(setup, backend=backends.find(setup.backend).references)
+
+
 def _references(setup: Setup) -> dict[int, Subject]:
-    setup = replace(setup, backend=backends.find(setup.backend).references)
     if setup not in _loaded:
         _loaded[setup] = {
             width: _load(references.reference(width), references.example(), setup)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import pickle
 import signal
 import socket
@@ -70,7 +71,8 @@ class MeasuringProcess:
         """End the process; the next call starts another one."""
         if self._process is None:
             return
-        self._process.kill()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # with the compilers that it started
         self._process.wait()
         self._connection.close()
         self._errors.close()
@@ -92,11 +94,11 @@ class MeasuringProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is for the parent
             )
         self._connection = Connection(ours.detach())
-        self._connection.send(sys.path)
         self._size = 0
 
     def _answer(self, request: bytes) -> tuple[bool, Any]:
         try:
+            self._connection.send(sys.path)
             self._connection.send_bytes(request)
             if not self._connection.poll(SECONDS):
                 raise MeasurementError(
@@ -104,12 +106,13 @@ class MeasuringProcess:
                 )
             answer: tuple[bool, Any] = pickle.loads(self._connection.recv_bytes())
             return answer
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, OSError) as error:
             raise MeasurementError(self._death()) from error
 
     def _death(self) -> str:
         code = self._process.wait() if self._process else 0
-        ending = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        names = {-known: known.name for known in signal.Signals}
+        ending = f"by {names.get(code, -code)}" if code < 0 else f"with exit code {code}"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()[-5:]
         return "\n  ".join([f"the measuring process ended {ending} while it measured", *said])

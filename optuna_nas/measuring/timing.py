@@ -26,6 +26,9 @@ __all__ = [
 
 PASS_SECONDS = 0.05
 MIN_PASSES, MIN_RUNS = 5, 5
+"""Passes, and runs in each of them, at least where the limit allows it."""
+LEAST_PASSES = 3
+"""Passes at least of a network for which the limit is too short; it may be that of one run."""
 WARM_SECONDS = (0.02, 0.3)
 """A warm-up lasts at least and at most so long."""
 COLD_SECONDS = 3e-3
@@ -58,7 +61,8 @@ class Goal:
     Args:
         percentile: Of the times of single runs; 50 is the (pseudo)median.
         tolerance: Half-width of the 95 % confidence interval to reach, relative to the value.
-        limit: Seconds after which an attempt ends.
+        limit: Seconds after which an attempt ends; a network that is slow beside it is run a few
+            times nevertheless.
         attempts: Attempts before the measurement is refused.
     """
 
@@ -82,6 +86,7 @@ class Timing:
         runs: Timed runs of the candidate in them.
         settled: Whether the uncertainty is within the tolerance.
         slowdown: Time of the references over their time when calibrated, median of the passes.
+        references: Name of each reference beside which the network ran -> its calibrated time.
     """
 
     value: float
@@ -93,6 +98,7 @@ class Timing:
     runs: int
     settled: bool
     slowdown: float
+    references: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,20 @@ class Subject:
         run: Runs it once.
         operators: Operators of one run.
         calibrated: Seconds of a run on the undisturbed machine, where they are known.
+        name: Of a reference, for the record.
     """
 
     run: Run
     operators: int
     calibrated: float = math.nan
+    name: str = ""
 
-    def grain(self, clock: Clock) -> float:
-        """Seconds an operator now, as a logarithm."""
-        return math.log(np.median([clock(self.run) for _ in range(MIN_RUNS)]) / self.operators)
+    def took(self, clock: Clock) -> float:
+        """Seconds of a run now: the median of some, of fewer where it is slow."""
+        times: list[float] = []
+        while len(times) < MIN_RUNS and sum(times) < WARM_SECONDS[1]:
+            times.append(clock(self.run))
+        return float(np.median(times))
 
 
 def time_in_turn(
@@ -137,12 +148,13 @@ def time_in_turn(
         now: The time by which it stops.
     """
     warm_up(candidate.run, clock, now)
-    pair, weights = _neighbours(candidate, references, clock)
+    pair, weights, round_seconds = _neighbours(candidate, references, clock)
     turn = (candidate, *pair)
     tail = min(goal.percentile, 100 - goal.percentile) / 50
-    round_seconds = 2 * sum(_warm(subject.run, clock) for subject in turn)
-    runs = math.ceil(max(MIN_RUNS / tail, PASS_SECONDS / round_seconds))
+    wanted = max(MIN_RUNS / tail, PASS_SECONDS / round_seconds)
+    runs = math.ceil(min(wanted, goal.limit / round_seconds / MIN_PASSES))
     calibrated = np.array([reference.calibrated for reference in pair])
+    named = {reference.name: 1e3 * reference.calibrated for reference in pair}
     times: list[list[float]] = []
     slowdowns: list[NDArray[np.float64]] = []
     started = now()
@@ -150,11 +162,11 @@ def time_in_turn(
         rounds = np.array([[_warm(subject.run, clock) for subject in turn] for _ in range(runs)])
         times.append(rounds[:, 0].tolist())
         slowdowns.append(np.exp(np.log(rounds[:, 1:] / calibrated) @ weights))
-        if len(times) < MIN_PASSES:
+        over = now() - started > goal.limit
+        if len(times) < (LEAST_PASSES if over else MIN_PASSES):
             continue
-        timing = _summarise(np.array(times), np.array(slowdowns), goal)
-        quiet = timing.slowdown <= QUIET
-        if (timing.settled and quiet) or now() - started > goal.limit:
+        timing = _summarise(np.array(times), np.array(slowdowns), goal, named)
+        if over or (timing.settled and timing.slowdown <= QUIET):
             return timing
 
 
@@ -224,17 +236,29 @@ def warm_up(run: Run, clock: Clock, now: Now = perf_counter) -> None:
 
 def _neighbours(
     candidate: Subject, references: Sequence[Subject], clock: Clock
-) -> tuple[tuple[Subject, Subject], NDArray[np.float64]]:
-    """The references next below and above in seconds an operator, and the weight of each."""
-    own = candidate.grain(clock)
-    grains = sorted((reference.grain(clock), i) for i, reference in enumerate(references))
-    upper = bisect(grains, (own, 0), lo=1, hi=len(grains) - 1)
-    (low, first), (high, second) = grains[upper - 1 : upper + 1]
-    share = np.clip((own - low) / max(high - low, 1e-9), 0, 1)
-    return (references[first], references[second]), np.array([1 - share, share])
+) -> tuple[list[Subject], NDArray[np.float64], float]:
+    """The references next below and above in seconds an operator, and the weight of each.
+
+    And the seconds of a round: one run of the candidate and of both.
+    """
+    subjects = (*references, candidate)
+    took = np.array([subject.took(clock) for subject in subjects])
+    *grains, own = np.log(took / [subject.operators for subject in subjects])
+    order = np.argsort(grains).tolist()
+    upper = bisect(order, own, lo=1, hi=len(order) - 1, key=grains.__getitem__)
+    first, second = order[upper - 1 : upper + 1]
+    share = np.clip((own - grains[first]) / max(grains[second] - grains[first], 1e-9), 0, 1)
+    each = np.where(took < COLD_SECONDS, 2 * took, took)
+    pair = [references[first], references[second]]
+    return pair, np.array([1 - share, share]), float(each[[first, second, -1]].sum())
 
 
-def _summarise(times: NDArray[np.float64], slowdowns: NDArray[np.float64], goal: Goal) -> Timing:
+def _summarise(
+    times: NDArray[np.float64],
+    slowdowns: NDArray[np.float64],
+    goal: Goal,
+    references: dict[str, float],
+) -> Timing:
     """Judge the passes so far: times of the candidate, and slowdowns beside (passes, runs)."""
     undisturbed = 1e3 * times / slowdowns
     values = [_percentile(runs, goal.percentile) for runs in undisturbed]
@@ -253,6 +277,7 @@ def _summarise(times: NDArray[np.float64], slowdowns: NDArray[np.float64], goal:
         runs=times.size,
         settled=bool(uncertainty <= goal.tolerance * value),
         slowdown=float(np.median(slowdowns)),
+        references=references,
     )
 
 

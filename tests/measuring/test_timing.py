@@ -30,7 +30,8 @@ class Network:
         raise AssertionError("the simulated clock runs nothing")
 
     def subject(self, calibrated=False):
-        return Subject(self, self.operators, self.seconds if calibrated else math.nan)
+        calibrated = self.seconds if calibrated else math.nan
+        return Subject(self, self.operators, calibrated, f"{1e3 * self.seconds:g} ms")
 
 
 GOAL = Goal()
@@ -68,6 +69,31 @@ def test_a_load_that_slows_everything_alike_cancels_out(seconds, slowdown):
     assert found.value == pytest.approx(1e3 * seconds, rel=0.02)
     assert found.slowdown == pytest.approx(slowdown, rel=0.02)
     assert found.settled
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(1e-4, 60), st.sampled_from([50.0, 95.0, 99.0]), st.floats(0.2, 5))
+def test_a_network_that_never_settles_takes_a_small_multiple_of_the_limit(
+    seconds, percentile, limit
+):
+    """Or five runs, where it is so slow: to warm up, to find its references, and to be timed."""
+    machine = Machine(lambda run, _: 1.0 + run // 3 % 2, noise=0.3)
+    goal = Goal(percentile, tolerance=0, limit=limit)
+    found = machine.time(Network(seconds), goal=goal)
+    assert not found.settled and found.passes >= 3
+    assert machine.seconds < 2 * limit + 1 + 5 * 2 * 3 * seconds
+
+
+@pytest.mark.parametrize(("seconds", "passes", "runs"), [(1.5e-3, 5, 30), (10.0, 3, 3)])
+def test_slow_networks_take_few_runs(seconds, passes, runs):
+    found = Machine(lambda *_: 1.0).time(Network(seconds))
+    assert (found.passes, found.runs) == (passes, runs)
+    assert found.value == pytest.approx(1e3 * seconds, rel=0.02)
+
+
+def test_the_references_are_recorded():
+    found = Machine(lambda *_: 1.0).time(Network(1.5e-3))
+    assert found.references == {"1 ms": 1.0, "2 ms": 2.0}
 
 
 @settings(deadline=None, max_examples=30)
@@ -129,8 +155,11 @@ def test_references_differ_in_what_an_operator_takes():
     clock = clock_of("cpu")
     with torch.inference_mode():
         assert len({operators(reference(width), example()) for width in WIDTHS}) == 1
-        narrow, wide = (Subject(lambda n=n: n(example()), 1) for n in map(reference, WIDTHS[::7]))
-        assert narrow.grain(clock) < wide.grain(clock)
+        narrow, wide = (
+            min(clock(lambda n=n: n(example())) for _ in range(20))
+            for n in map(reference, WIDTHS[::7])
+        )
+        assert narrow < wide  # by a factor of ten
 
 
 def test_a_reference_is_always_the_same_network():

@@ -60,8 +60,10 @@ def run(
     if trials == 0 and not remeasure:
         print_front(open_study(search, url), as_json)
         return
-    with Console(stderr=True).status("looking at the space and the device"):
-        study = search.study(url, remeasure)
+    with Console(stderr=True).status("looking at the space and the device") as shown:
+        study = search.study(
+            url, remeasure, lambda done, of: shown.update(f"measured {done}/{of} trials anew")
+        )
     if not study.get_trials(deepcopy=False):
         print_feasibility(study)
     try:

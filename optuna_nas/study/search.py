@@ -30,6 +30,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.description import describe
 from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.loop import Callbacks, run_trials
+from optuna_nas.study.remeasure import Progress
 from optuna_nas.study.storage import connect
 from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.study.transfer import measure_anew
@@ -211,7 +212,10 @@ class Search:
         return module
 
     def study(
-        self, storage: str | BaseStorage | None = None, remeasure: bool = False
+        self,
+        storage: str | BaseStorage | None = None,
+        remeasure: bool = False,
+        progress: Progress = lambda done, of: None,
     ) -> optuna.Study:
         """Create the study, or open it to continue.
 
@@ -219,6 +223,7 @@ class Search:
             storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
             remeasure: Whether the trials of a study that was begun on another device are measured
                 anew on this one; the old study stays as `<name>@<digest of its device>`.
+            progress: Told after each trial that is measured anew, and of how many.
 
         Raises:
             StudyError: The storage cannot be opened, or holds another search under this name.
@@ -226,7 +231,7 @@ class Search:
         directions = [o.direction for o in self.optimised]
         opened = connect(storage or f"sqlite:///{self.name}.db")
         if remeasure:
-            measure_anew(self, opened)
+            measure_anew(self, opened, progress)
         study = optuna.create_study(
             study_name=self.name,
             storage=opened,

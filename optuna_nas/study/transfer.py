@@ -8,28 +8,22 @@ lost, and the same command goes on from there.
 
 from __future__ import annotations
 
-import copy
-import logging
-from collections.abc import Container, Mapping
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.locks import host_lock
 from optuna_nas.measuring.device import fingerprint
-from optuna_nas.objectives import Objective
-from optuna_nas.pruners.curve import PREFIX
-from optuna_nas.pruners.lineages import RUNG
 from optuna_nas.study import lease
+from optuna_nas.study.anew import measured_anew
 from optuna_nas.study.begin import check_objectives
 from optuna_nas.study.description import digest
-from optuna_nas.study.record import noted
-from optuna_nas.study.remeasure import Progress, device_dependent, rebuilt
+from optuna_nas.study.remeasure import Progress
 from optuna_nas.study.storage import hold_to, staging
 
 if TYPE_CHECKING:
@@ -42,17 +36,14 @@ JOB = "remeasuring"
 OUTDATED = ("feasibility", "remeasured")
 """User attributes that hold values of the other device."""
 
-_logger = logging.getLogger(__name__)
 
-
-def measure_anew(
-    search: Search, storage: BaseStorage, progress: Progress = lambda done, of: None
-) -> None:
+def measure_anew(search: Search, storage: BaseStorage, progress: Progress) -> None:
     """Measure the trials of a study that was begun on another device on this one.
 
-    A study of this device, and one that does not exist, is left alone. Networks that a cap on
-    the other device rejected and that keep it here are taken up again by the next run; those that
-    cannot be measured here fail with the reason.
+    A study of this device, and one that does not exist, is left alone; what another device has
+    measured of it so far is dropped. Networks that a cap on the other device rejected and that
+    keep it here are taken up again by the next run; those that cannot be measured here, where
+    another network can, fail with the reason.
 
     Args:
         search: The search of the study.
@@ -60,13 +51,16 @@ def measure_anew(
         progress: Told after each trial.
 
     Raises:
-        StudyError: The study belongs to another search, or is being run.
+        StudyError: The study belongs to another search, or is being run, or measured anew by
+            another process.
         DescriptionError: A quantity cannot be measured here.
+        MeasurementError: The machine is too disturbed; the same call goes on from there.
     """
     with host_lock(f"study-{crc32(search.name.encode()):x}", timeout=120.0):
         _finish(search, storage)
         study = _load(search.name, storage)
         if study is None or study.user_attrs.get("device", fingerprint()) == fingerprint():
+            _delete(staging(search.name), storage)
             return
         hold_to(study, search.description, on_device=False)
         _check_alone(study)
@@ -99,7 +93,9 @@ def _staged(search: Search, study: optuna.Study) -> optuna.Study:
     storage = study._storage
     staged = _load(staging(search.name), storage)
     if staged is not None and staged.user_attrs.get(JOB, {}).get("device") == fingerprint():
-        return staged
+        done, trials = (_identities(s.get_trials(deepcopy=False)) for s in (staged, study))
+        if done == trials[: len(done)]:
+            return staged
     _delete(staging(search.name), storage)
     staged = _create(study, staging(search.name))
     shared = {o.name: o.calibrate() for o in search.measured}
@@ -125,82 +121,14 @@ def _measure_all(
     for trial in done:
         _remember(trial, known)
     for trial in trials[len(done) :]:
-        anew = _anew(search, trial, staged.user_attrs["calibrations"], known)
+        anew = measured_anew(search, trial, staged.user_attrs["calibrations"], known)
         _remember(anew, known)
+        _check_count(staged, trial.number)
         staged.add_trial(anew)
         progress(trial.number + 1, len(trials))
+    for whole in (study, staged):
+        _check_count(whole, len(trials))
     staged.set_user_attr(JOB, {**staged.user_attrs[JOB], "complete": True})
-
-
-def _anew(
-    search: Search,
-    trial: FrozenTrial,
-    calibrations: Mapping[str, Any],
-    known: Mapping[str, Mapping[str, Any]],
-) -> FrozenTrial:
-    """A finished trial as it would have been here; one that measured nothing as it is."""
-    before = trial.user_attrs.get("measurements", {})
-    objectives = [o for o in device_dependent(search) if o.name in before]
-    if not (trial.state.is_finished() and objectives):
-        return trial
-    anew = copy.deepcopy(trial)
-    try:
-        found = dict(known.get(trial.user_attrs["digest"], {}))
-        candidate = rebuilt(search, trial, calibrations)
-        for objective in objectives:
-            if objective.name not in found:
-                found[objective.name] = noted(objective, objective(candidate))
-    except Exception as error:  # whatever a space or a network does here
-        _logger.warning(f"trial {trial.number} cannot be measured here: {error}")
-        return _failed(anew, f"{type(error).__name__}: {error}"[:2000])
-    here = {o.name: found[o.name] for o in objectives}
-    anew.user_attrs = {**trial.user_attrs, "measurements": {**before, **here}}
-    anew.system_attrs = _with_values(search, trial.system_attrs, here)
-    if trial.values is not None:
-        values = zip(search.optimised, trial.values, strict=True)
-        anew.values = [here[o.name]["value"] if o.name in here else value for o, value in values]
-    for objective in objectives:
-        _constrain(anew, objective, here[objective.name]["value"])
-    return _judged(anew)
-
-
-def _with_values(
-    search: Search, attrs: Mapping[str, Any], here: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """System attributes of a trial, its curve and rungs with the values measured here."""
-    anew = dict(attrs)
-    places = [(i, here[o.name]) for i, o in enumerate(search.optimised) if o.name in here]
-    for key, stored in attrs.items():
-        if key.startswith((PREFIX, RUNG)) and isinstance(stored, list):
-            anew[key] = list(stored)
-            for i, measured in places:
-                anew[key][i] = measured["value"]
-    return anew
-
-
-def _constrain(trial: FrozenTrial, objective: Objective, value: float) -> None:
-    violation = objective.violation(value)
-    if violation is not None:
-        attrs = trial.system_attrs
-        attrs.pop(f"{_CONSTRAINTS_KEY}:{objective.name}", None)  # Optuna keeps the first value
-        trial.system_attrs = attrs
-        trial.set_constraint(objective.name, violation)
-
-
-def _judged(trial: FrozenTrial) -> FrozenTrial:
-    """A trial that a cap on the other device rejected, and none does here, is to be run."""
-    rejected = trial.user_attrs.get("outcome") == "rejected"
-    if rejected and all(violation <= 0 for violation in trial.constraints.values()):
-        trial.state = TrialState.FAIL
-        said = {"outcome": "interrupted", "ended": "keeps its caps on this device: to be run"}
-        trial.user_attrs = {**trial.user_attrs, **said}
-    return trial
-
-
-def _failed(trial: FrozenTrial, reason: str) -> FrozenTrial:
-    trial.values, trial.state = None, TrialState.FAIL
-    trial.user_attrs = {**trial.user_attrs, "outcome": "failed", "ended": reason}
-    return trial
 
 
 def _remember(trial: FrozenTrial, known: dict[str, dict[str, Any]]) -> None:
@@ -218,6 +146,20 @@ def _check_alone(study: optuna.Study) -> None:
             f"expected that nobody runs study {study.study_name!r}, got running trials "
             f"{[trial.number for trial in running]}; end the other workers first"
         )
+
+
+def _check_count(study: optuna.Study, expected: int) -> None:
+    found = len(study.get_trials(deepcopy=False))
+    if found != expected:
+        raise StudyError(
+            f"expected study {study.study_name!r} to have {expected} trials, got {found}: another "
+            "process works on it; wait for that to end, and give the same command again"
+        )
+
+
+def _identities(trials: Sequence[FrozenTrial]) -> list[Any]:
+    """What tells a trial from others, and is equal in its copy."""
+    return [(trial.params, trial.datetime_start) for trial in trials]
 
 
 def _load(name: str, storage: BaseStorage) -> optuna.Study | None:

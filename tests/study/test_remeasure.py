@@ -1,7 +1,7 @@
 """Measuring a front again, and a whole study on another device."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -14,6 +14,7 @@ from torch import nn
 
 import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError, MeasurementError, StudyError
+from optuna_nas.measuring.device import fingerprint
 from optuna_nas.objectives import Candidate, Measurement
 from optuna_nas.reporting import front
 from optuna_nas.study.record import records
@@ -276,15 +277,158 @@ class Fragile(Metered):
 
 
 def test_what_cannot_be_measured_here_fails_with_the_reason(search, url) -> None:
-    fragile = replace(search, objectives=["accuracy", Fragile()])
+    fragile = replace(search, objectives=["accuracy", Fragile(max=1e3)])
     moved(fragile, url)
     after = fragile.study(url, remeasure=True)
     for trial in after.trials:
         large = trial.user_attrs["measurements"]["parameters"]["value"] > 100
         assert (trial.state == TrialState.FAIL) == large
+        assert ("metered" in trial.user_attrs["measurements"]) != large
+        assert ("metered" in trial.constraints) != large
         if large:
             assert trial.user_attrs["ended"] == "MeasurementError: out of memory"
     assert {record.outcome for record in records(after)} >= {"failed"}
+
+
+def test_a_failed_trial_keeps_no_value_of_the_other_device(loose, url) -> None:
+    fragile = replace(loose, objectives=["accuracy", Fragile()], pruner="hyperband")
+    study = moved(fragile, url)
+    before = [t.system_attrs for t in study.trials]
+    after = fragile.study(url, remeasure=True)
+    failed = [t for t in after.trials if t.state == TrialState.FAIL]
+    assert failed and any(t.state != TrialState.FAIL for t in after.trials)
+    for trial in failed:
+        assert not any(key.startswith("completed_rung_") for key in trial.system_attrs)
+        for key, vector in before[trial.number].items():
+            if key.startswith("nas:step:"):
+                assert trial.system_attrs[key] == [vector[0], None]
+
+
+@contextmanager
+def refusing(monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool]) -> Iterator[list[int]]:
+    """A device that refuses some measurements, by their number from 1."""
+    measure, calls = Metered.__call__, []
+
+    def disturbed(self: Metered, candidate: Candidate) -> Measurement:
+        calls.append(len(calls) + 1)
+        if when(calls[-1]):
+            raise MeasurementError("disturbed")
+        return measure(self, candidate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Metered, "__call__", disturbed)
+        yield calls
+
+
+def test_a_refused_measurement_is_tried_again(loose, url, monkeypatch) -> None:
+    moved(loose, url, 4)
+    with refusing(monkeypatch, lambda call: call in (1, 2, 3, 4)):
+        after = loose.study(url, remeasure=True)
+    assert {t.state for t in after.trials} == {TrialState.COMPLETE}
+
+
+@pytest.mark.parametrize("measured_before", [0, 2])
+def test_a_disturbed_machine_fails_no_trial_and_the_same_command_goes_on(
+    loose, url, monkeypatch, measured_before
+) -> None:
+    study = moved(loose, url, 6)
+    before = contents(study)
+    told = r"trial \d could not be measured here in 3 .* the cause is this machine: disturbed; end"
+    with (
+        refusing(monkeypatch, lambda call: call > measured_before),
+        pytest.raises(MeasurementError, match=told),
+    ):
+        loose.study(url, remeasure=True)
+    assert contents(load("moved", url)) == before
+    staged = load("moved@remeasuring", url).trials
+    assert len(staged) >= measured_before
+    assert {t.state for t in staged} <= {TrialState.COMPLETE}
+    after = loose.study(url, remeasure=True)
+    assert [t.values[1] for t in after.trials] == pytest.approx([b[2][1] / 10 for b in before])
+    assert {t.state for t in after.trials} == {TrialState.COMPLETE}
+
+
+@pytest.mark.parametrize("pruner", ["none", "hyperband"])
+def test_a_study_of_one_objective_has_its_curve_measured_anew(search, url, pruner) -> None:
+    single = replace(
+        search,
+        objectives=[Metered()],
+        constraints=["accuracy"],
+        fidelity=nas.Budget((1, 3)),
+        pruner=pruner,
+    )
+    moved(single, url, 6)
+    after = single.study(url, remeasure=True)
+    before = load(after.user_attrs["archive"], url)
+    for old, new in zip(before.trials, after.trials, strict=True):
+        value = new.user_attrs["measurements"]["metered"]["value"]
+        assert value == pytest.approx(old.user_attrs["measurements"]["metered"]["value"] / 10)
+        assert new.intermediate_values == dict.fromkeys(old.intermediate_values, value)
+        rungs = [v for k, v in new.system_attrs.items() if k.startswith("completed_rung_")]
+        assert set(rungs) <= {value}
+        assert new.values == [value] or new.state == TrialState.PRUNED
+    assert any(t.intermediate_values for t in after.trials)
+
+
+def test_two_processes_never_mix_what_they_measured(loose, url, monkeypatch) -> None:
+    study = moved(loose, url, 4)
+    measure = Metered.__call__
+
+    def beside(self: Metered, candidate: Candidate) -> Measurement:
+        if len(Metered.seen) == 2:  # another host adds the trial that is being measured here
+            load("moved@remeasuring", url).add_trial(study.trials[2])
+        return measure(self, candidate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Metered, "__call__", beside)
+        with pytest.raises(StudyError, match=r"to have 2 trials, got 3: another process"):
+            loose.study(url, remeasure=True)
+    assert "complete" not in load("moved@remeasuring", url).user_attrs["remeasuring"]
+
+
+def test_what_is_no_copy_of_the_study_is_begun_anew(loose, url, monkeypatch) -> None:
+    study = moved(loose, url, 4)
+    with refusing(monkeypatch, lambda call: call > 2), pytest.raises(MeasurementError):
+        loose.study(url, remeasure=True)
+    before = [t.params for t in study.trials]
+    load("moved@remeasuring", url).add_trial(study.trials[0])
+    after = loose.study(url, remeasure=True)
+    assert [t.params for t in after.trials] == before
+
+
+def test_trials_that_come_meanwhile_are_not_lost(loose, url, monkeypatch) -> None:
+    study = moved(loose, url, 4)
+    measure = Metered.__call__
+
+    def beside(self: Metered, candidate: Candidate) -> Measurement:
+        if len(Metered.seen) == 2:
+            load("moved", url).add_trial(study.trials[0])
+        return measure(self, candidate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Metered, "__call__", beside)
+        with pytest.raises(StudyError, match=r"'moved' to have 4 trials, got 5"):
+            loose.study(url, remeasure=True)
+    assert len(loose.study(url, remeasure=True).trials) == 5
+
+
+def test_back_on_the_first_device_the_study_goes_on(loose, url, monkeypatch) -> None:
+    study = moved(loose, url, 4)
+    with refusing(monkeypatch, lambda call: call > 2), pytest.raises(MeasurementError):
+        loose.study(url, remeasure=True)
+    study.set_user_attr("device", fingerprint())  # as it is there
+    with pytest.raises(StudyError, match="--remeasure"):
+        loose.run(trials=1, storage=url)
+    after = loose.run(trials=1, storage=url, remeasure=True)
+    assert len(after.trials) == 5
+    assert optuna.get_all_study_names(url) == ["moved"]
+
+
+def test_progress_is_told(loose, url) -> None:
+    moved(loose, url, 3)
+    told: list[tuple[int, int]] = []
+    loose.study(url, remeasure=True, progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_there_and_back_again_keeps_every_study(search, url) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, nn
 
-from optuna_nas.architecture import INPUT, Architecture, Node
+from optuna_nas.architecture import INPUT, Architecture
 from optuna_nas.blocks import Block, Head, Shape, find
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
 
-__all__ = ["build"]
+__all__ = ["build", "walk"]
+
+T = TypeVar("T")
 
 _BATCH = 2
 
@@ -49,31 +54,50 @@ def build(
             f"got {type(architecture).__name__}"
         )
     with torch.get_default_device() if device is None else torch.device(device):
-        return Network(architecture, _blocks(architecture, tuple(input_shape), outputs))
+        return Network(architecture, walk(architecture, input_shape, outputs, _block))
 
 
-def _blocks(architecture: Architecture, input_shape: Shape, outputs: int) -> dict[str, Block]:
-    """Construct every living node from the shapes of its inputs."""
-    shapes = {INPUT: input_shape}
-    blocks: dict[str, Block] = {}
+def walk(
+    architecture: Architecture,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    make: Callable[[str, Mapping[str, Any], tuple[Shape, ...]], tuple[T, Shape]],
+) -> dict[str, T]:
+    """Make something of every living node, in topological order.
+
+    Args:
+        architecture: The graph.
+        input_shape: Shape of one sample.
+        outputs: Number of values per sample that the network must return.
+        make: Called with the kind of a node, its arguments and the shapes of its inputs; returns
+            what it has made, and the shape of the node's output.
+
+    Returns:
+        Name of a node -> what was made of it.
+
+    Raises:
+        SpaceError: A node that `make` refuses, or an output of another shape.
+    """
+    shapes: dict[str, Shape] = {INPUT: tuple(input_shape)}
+    made: dict[str, T] = {}
     for node in architecture.alive:
-        sources = [shapes[source] for source in node.inputs]
-        blocks[node.name], shapes[node.name] = _block(node, sources, outputs)
+        inputs = tuple(shapes[source] for source in node.inputs)
+        head = issubclass(find(node.kind), Head)
+        args = {**node.args, "outputs": outputs} if head else node.args
+        try:
+            made[node.name], shapes[node.name] = make(node.kind, args, inputs)
+        except (SpaceError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+            raise SpaceError(
+                f"node {node.name!r} ({node}) cannot be built for inputs of shape "
+                f"{', '.join(map(str, inputs))}: {error}"
+            ) from error
     _check_outputs(shapes[architecture.output], outputs, f"node {architecture.output!r}")
-    return blocks
+    return made
 
 
-def _block(node: Node, shapes: list[Shape], outputs: int) -> tuple[Block, Shape]:
-    kind = find(node.kind)
-    args = {**node.args, "outputs": outputs} if issubclass(kind, Head) else node.args
-    try:
-        block = kind(*shapes, **args)
-        return block, block.output_shape(*shapes)
-    except (SpaceError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise SpaceError(
-            f"node {node.name!r} ({node}) cannot be built for inputs of shape "
-            f"{', '.join(map(str, shapes))}: {error}"
-        ) from error
+def _block(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tuple[Block, Shape]:
+    block = find(kind)(*inputs, **args)
+    return block, block.output_shape(*inputs)
 
 
 def _check_module(module: nn.Module, input_shape: Shape, outputs: int) -> None:

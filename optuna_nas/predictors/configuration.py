@@ -7,15 +7,17 @@ output, the operators that it runs, its time) is found once.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
 
-from optuna_nas.architecture import INPUT, Architecture
-from optuna_nas.blocks import Block, Head, Shape, find
+from optuna_nas.architecture import Architecture
+from optuna_nas.blocks import Block, Shape, find
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.model.build import walk
 
 __all__ = ["Configuration", "configurations"]
 
@@ -45,15 +47,8 @@ class Configuration:
             return self.build().output_shape(*self.inputs)
 
     def build(self) -> Block:
-        """Construct the block on torch's default device.
-
-        Raises:
-            SpaceError: The arguments do not fit the inputs.
-        """
-        try:
-            return find(self.kind)(*self.inputs, **json.loads(self.args))
-        except (SpaceError, TypeError, ValueError, RuntimeError) as error:
-            raise SpaceError(f"{self} cannot be built: {error}") from error
+        """Construct the block on torch's default device."""
+        return find(self.kind)(*self.inputs, **json.loads(self.args))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, which `from_json` reads."""
@@ -76,23 +71,22 @@ def configurations(
         outputs: Values per sample that it returns.
 
     Raises:
-        SpaceError: A module instead of a graph, or a node that does not fit its inputs.
+        SpaceError: A module instead of a graph, a node that does not fit its inputs, or an output
+            of another shape.
     """
     if not isinstance(architecture, Architecture):
         raise SpaceError(
             "expected an Architecture, whose nodes can be looked at one by one, "
             f"got {type(architecture).__name__}; let the space return an Architecture"
         )
-    shapes: dict[str, Shape] = {INPUT: tuple(input_shape)}
-    found = []
-    for node in architecture.alive:
-        args = dict(node.args) | (
-            {"outputs": outputs} if issubclass(find(node.kind), Head) else {}
-        )
-        inputs = tuple(shapes[source] for source in node.inputs)
-        found.append(_configuration(node.kind, _text(args), inputs))
-        shapes[node.name] = found[-1].output_shape
-    return found
+    return list(walk(architecture, input_shape, outputs, _seen).values())
+
+
+def _seen(
+    kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]
+) -> tuple[Configuration, Shape]:
+    configuration = _configuration(kind, _text(args), inputs)
+    return configuration, configuration.output_shape
 
 
 @lru_cache(maxsize=1 << 16)
@@ -101,5 +95,5 @@ def _configuration(kind: str, args: str, inputs: tuple[Shape, ...]) -> Configura
     return Configuration(kind, args, inputs)
 
 
-def _text(args: dict[str, Any]) -> str:
-    return json.dumps(args, sort_keys=True)
+def _text(args: Mapping[str, Any]) -> str:
+    return json.dumps(dict(args), sort_keys=True)

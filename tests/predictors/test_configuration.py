@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretended import OUTPUTS, SHAPE, branches, draws
 
-from optuna_nas.architecture import Architecture
+from optuna_nas.architecture import Architecture, Node
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model import build
 from optuna_nas.predictors.configuration import Configuration, configurations
@@ -34,8 +34,9 @@ def test_a_node_of_several_inputs_has_the_shapes_of_all() -> None:
 
 def test_dead_nodes_have_none() -> None:
     graph = branches()
-    shortened = Architecture(graph.nodes, output="left")
-    assert [c.kind for c in configurations(shortened, SHAPE, OUTPUTS)] == ["conv"]
+    end = Node("end", "classify", {}, ("left",))
+    shortened = Architecture((*graph.nodes, end), output="end")
+    assert [c.kind for c in configurations(shortened, SHAPE, OUTPUTS)] == ["conv", "classify"]
 
 
 def test_equal_nodes_have_one_configuration_and_other_outputs_another() -> None:
@@ -56,5 +57,10 @@ def test_a_module_is_refused() -> None:
 
 
 def test_what_does_not_fit_is_said() -> None:
-    with pytest.raises(SpaceError, match=r"conv .* on 4 cannot be built: expected an input of"):
+    with pytest.raises(
+        SpaceError, match=r"node .* for inputs of shape \(4,\): expected an input of"
+    ):
         configurations(draws(1)[0], (4,), OUTPUTS)
+    headless = Architecture(branches().nodes, output="left")
+    with pytest.raises(SpaceError, match=r"got \(B, 8, 8, 8\) from node 'left'"):
+        configurations(headless, SHAPE, OUTPUTS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from optuna_nas.objectives.candidate import Candidate, evaluating
@@ -30,6 +33,18 @@ class FLOPs(Objective):
     def __call__(self, candidate: Candidate) -> Measurement:
         network = candidate.skeleton
         counter = FlopCounterMode(display=False)
-        with evaluating(network), torch.no_grad(), counter:
+        with evaluating(network), torch.no_grad(), _plain_attention(), counter:
             network(candidate.example(module=network))
         return Measurement(float(counter.get_total_flops()))
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Compute attention by matrix products: the counter does not know every fused operation."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

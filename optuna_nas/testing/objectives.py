@@ -25,6 +25,8 @@ class ObjectiveConformance:
 
     beyond = 0.25
     """Share of the value by which repeats of a noisy quantity may differ beside their spread."""
+    repeats = 10
+    """Repeats of a noisy quantity of which two in a row must agree: machines have bad moments."""
 
     def test_it_is_described_in_full(self, objective: Objective) -> None:
         assert objective.name.isidentifier()
@@ -60,12 +62,14 @@ class ObjectiveConformance:
     def test_measurements_repeat_themselves_within_their_spread(
         self, objective: Objective, candidate: Candidate
     ) -> None:
-        first, second = (self.measure(objective, candidate) for _ in range(2))
-        if first.spread is None or second.spread is None:
-            assert first.value == second.value
-        else:
-            allowed = self.beyond * max(abs(first.value), abs(second.value))
-            assert abs(first.value - second.value) <= allowed + first.spread + second.spread
+        before = self.measure(objective, candidate)
+        for _ in range(self.repeats):
+            after = self.measure(objective, candidate)
+            if self.agree(before, after):
+                return
+            assert before.spread is not None, f"{before.value} and then {after.value}"
+            before = after
+        pytest.fail(f"no two of {self.repeats} repeats agreed, last {before} and {after}")
 
     def test_measuring_changes_nothing(self, objective: Objective, candidate: Candidate) -> None:
         before = self.state(candidate)
@@ -95,11 +99,14 @@ class ObjectiveConformance:
             shared = objective.calibrate()
             if shared is not None:
                 candidate.calibrations = {**candidate.calibrations, objective.name: shared}
-        return self.take(objective, candidate)
-
-    def take(self, objective: Objective, candidate: Candidate) -> Measurement:
-        """Measure once; override it to skip a test where the machine is too busy."""
         return objective(candidate)
+
+    def agree(self, first: Measurement, second: Measurement) -> bool:
+        """Whether two measurements of one network are equal, within noise where there is some."""
+        if first.spread is None or second.spread is None:
+            return first.value == second.value
+        allowed = self.beyond * max(abs(first.value), abs(second.value))
+        return abs(first.value - second.value) <= allowed + first.spread + second.spread
 
     def state(self, candidate: Candidate) -> dict[str, Any]:
         """What the next trial, or the report of this one, would find changed."""

@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
-from quiet import measure
 from torch import nn
 
 from optuna_nas.architecture import Architecture
@@ -21,13 +21,20 @@ from optuna_nas.objectives import (
     Parameters,
 )
 
+pytestmark = pytest.mark.usefixtures("unrefused")
+
 
 def linear(width: int = 32, depth: int = 1) -> nn.Module:
     return nn.Sequential(*(nn.Linear(width, width) for _ in range(depth)))
 
 
-def candidate(width: int = 32, depth: int = 1) -> Candidate:
-    return Candidate(linear(width, depth), (width,), width)
+@pytest.fixture(scope="module")
+def calibrated() -> dict[str, dict[str, float]]:
+    return {"latency": Latency().calibrate()}
+
+
+def candidate(width: int = 32, depth: int = 1, **known: Any) -> Candidate:
+    return Candidate(linear(width, depth), (width,), width, **known)
 
 
 def test_parameters_counts_trainable_weights_without_allocating_them() -> None:
@@ -43,17 +50,26 @@ def test_flops_counts_a_multiplication_and_an_addition_as_two() -> None:
     assert FLOPs()(candidate(32)).value == 2 * 32 * 32
 
 
+def test_flops_of_attention_are_counted() -> None:
+    length, width, hidden = 5, 8, 32
+    layer = nn.TransformerEncoderLayer(width, 2, hidden, batch_first=True)
+    projections = 2 * length * width * (4 * width + 2 * hidden)
+    attention = 2 * 2 * length * length * width
+    assert FLOPs()(Candidate(layer, (length, width))).value == projections + attention
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_flops_leave_the_mode_of_the_network_alone() -> None:
     one = candidate()
     FLOPs()(one)
     assert one.network.training
 
 
-def test_measuring_leaves_each_module_in_its_own_mode() -> None:
+def test_measuring_leaves_each_module_in_its_own_mode(calibrated) -> None:
     network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4).eval())
-    one = Candidate(network, (4,), 4)
+    one = Candidate(network, (4,), 4, calibrations=calibrated)
     FLOPs()(one)
-    measure(Latency(limit=0.1, tolerance=1.0), one)
+    Latency(limit=0.1, tolerance=1.0)(one)
     assert [module.training for module in network.modules()] == [True, True, False]
 
 
@@ -129,43 +145,42 @@ def test_data_that_does_not_say_its_outputs_is_asked_for_them() -> None:
     assert Parameters()(Candidate(linear(4), (4,), None)).value == 20
 
 
-def test_latency_says_how_it_was_measured() -> None:
-    measurement = measure(Latency(batch=4, limit=0.3, tolerance=1.0), candidate(64, 4))
+def test_latency_says_how_it_was_measured(calibrated) -> None:
+    one = candidate(64, 4, calibrations=calibrated)
+    measurement = Latency(batch=4, limit=0.3, tolerance=1.0)(one)
     assert measurement.value > 0
     assert measurement.spread is not None and measurement.spread >= 0
     assert measurement.details["batch"] == 4
     assert measurement.details["threads"] == 1
     assert measurement.details["backend"] == "eager"
-    assert measurement.details["passes"] >= 5
+    assert measurement.details["passes"] >= 3
+    assert set(measurement.details["references"]) < set(calibrated["latency"])
     assert measurement.details["precision"] == "fp32"
     assert measurement.details["device"]["processor"]
 
 
-def test_latency_is_in_units_of_the_studys_reference() -> None:
+def test_latency_is_in_units_of_the_studys_reference(calibrated) -> None:
     """The value is a ratio to the reference: another calibration scales it exactly."""
-    calibrated = Latency().calibrate()
     values = []
     for factor in (1.0, 1000.0):
-        one = candidate(256, 4)
-        one.calibrations = {"latency": {k: factor * ms for k, ms in calibrated.items()}}
-        values.append(measure(Latency(tolerance=1.0), one).value)
+        scaled = {width: factor * ms for width, ms in calibrated["latency"].items()}
+        one = candidate(256, 4, calibrations={"latency": scaled})
+        values.append(Latency(tolerance=1.0)(one).value)
     assert 300 < values[1] / values[0] < 3000
 
 
-def test_latency_orders_networks_that_differ_tenfold() -> None:
-    calibration = {"latency": Latency().calibrate()}
+def test_latency_orders_networks_that_differ_tenfold(calibrated) -> None:
     values = []
     for depth in (1, 10, 100):
-        one = candidate(128, depth)
-        one.calibrations = calibration
-        values.append(measure(Latency(limit=0.5, tolerance=1.0), one).value)
+        one = candidate(128, depth, calibrations=calibrated)
+        values.append(Latency(limit=0.5, tolerance=1.0)(one).value)
     assert values == sorted(values)
 
 
-def test_latency_leaves_threads_mode_and_gradients_alone() -> None:
-    one = candidate()
+def test_latency_leaves_threads_mode_and_gradients_alone(calibrated) -> None:
+    one = candidate(calibrations=calibrated)
     before = torch.get_num_threads()
-    measure(Latency(limit=0.1, tolerance=1.0), one)
+    Latency(limit=0.1, tolerance=1.0)(one)
     assert torch.get_num_threads() == before
     assert one.network.training
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()

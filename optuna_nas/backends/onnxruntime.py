@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from optuna_nas.backends.backend import Backend, Run, register
 from optuna_nas.backends.export import EXTRA, INPUT, PACKAGES, export_onnx
-from optuna_nas.backends.session import session
+from optuna_nas.backends.session import expect_provider, session
 from optuna_nas.exceptions import MeasurementError
 
 __all__ = ["ONNXRuntime"]
@@ -26,6 +26,10 @@ class ONNXRuntime(Backend):
     extra = EXTRA
     packages = PACKAGES
     references = "onnxruntime"
+
+    def check(self, device: str = "cpu") -> None:
+        super().check(device)
+        expect_provider(device)
 
     def prepare(self, network: nn.Module, example: Tensor, threads: int) -> Run:
         example = example.contiguous()

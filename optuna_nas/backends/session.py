@@ -10,7 +10,7 @@ from optuna_nas.backends.export import EXTRA, PACKAGES
 from optuna_nas.backends.require import require
 from optuna_nas.exceptions import MeasurementError
 
-__all__ = ["session"]
+__all__ = ["expect_provider", "session"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -37,14 +37,30 @@ def session(model: bytes, threads: int = 1, device: torch.device | str = "cpu") 
     # cores from what is measured next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     where = torch.device(device)
-    provider = _PROVIDERS[where.type]
-    if provider not in onnxruntime.get_available_providers():
-        raise _no(provider, onnxruntime.get_available_providers())
-    settings = {} if where.type == "cpu" else {"device_id": where.index or 0}
+    provider = expect_provider(where)
+    settings = {}
+    if where.type == "cuda":
+        settings["device_id"] = where.index or 0
+        # No operator may run on the CPU in silence.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     opened = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
     if provider not in opened.get_providers():  # it falls back to the CPU without an error
         raise _no(provider, opened.get_providers())
     return opened
+
+
+def expect_provider(device: torch.device | str) -> str:
+    """What runs networks on a device in ONNX Runtime, which must be installed.
+
+    Raises:
+        MeasurementError: This ONNX Runtime was built without.
+    """
+    import onnxruntime
+
+    provider = _PROVIDERS[torch.device(device).type]
+    if provider not in onnxruntime.get_available_providers():
+        raise _no(provider, onnxruntime.get_available_providers())
+    return provider
 
 
 def _no(provider: str, there: list[str]) -> MeasurementError:

@@ -124,8 +124,12 @@ def test_a_device_without_a_provider_is_an_error(exported: bytes) -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has a CUDA provider")
-    with pytest.raises(MeasurementError, match=r"CUDAExecutionProvider.*onnxruntime-gpu"):
-        backends.session(exported, device="cuda:0")
+    for ask in (
+        lambda: backends.session(exported, device="cuda:0"),
+        lambda: backends.find("onnxruntime")().check("cuda:0"),
+    ):
+        with pytest.raises(MeasurementError, match=r"CUDAExecutionProvider.*onnxruntime-gpu"):
+            ask()
 
 
 def test_quantised_convolutions_and_linear_layers_are_computed_in_integers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,22 +13,27 @@ import torch
 __all__ = ["fingerprint", "versions"]
 
 
-@lru_cache(maxsize=1)
-def fingerprint() -> dict[str, str | int]:
-    """What must be equal for latencies to compare: processor, its clock, accelerator, driver."""
+@cache
+def fingerprint(device: str = "cuda") -> dict[str, str | int]:
+    """What must be equal for latencies to compare: processor, its clock, accelerator, driver.
+
+    Args:
+        device: The CUDA device that is named, where there is one; the current one by default.
+    """
     cuda = torch.cuda.is_available()
+    named = device if device.startswith("cuda") else "cuda"
     return {
         "processor": _processor(),
         "architecture": platform.machine(),
         "cores": os.cpu_count() or 0,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "system": platform.system(),
-        "accelerator": torch.cuda.get_device_name() if cuda else "none",
+        "accelerator": torch.cuda.get_device_name(named) if cuda else "none",
         "driver": _read("/sys/module/nvidia/version") if cuda else "none",
     }
 
 
-@lru_cache(maxsize=1)
+@cache
 def versions() -> dict[str, str]:
     """Versions of the libraries that a result depends on."""
     names = ("optuna-nas", "optuna", "torch", "lightning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -72,7 +72,9 @@ class Candidate:
         first = next((module or self.network).parameters(), torch.empty(0))
         return torch.zeros(batch, *self.input_shape, device=first.device)
 
-    def batches(self, split: Literal["train", "validation"]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, split: Literal["train", "validation"]
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Batches of inputs (B, *input_shape) and targets (B, ...), on the CPU.
 
         The data is set up for a fit alone, so the test split is not loaded.

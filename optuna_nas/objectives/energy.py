@@ -95,7 +95,7 @@ class Energy(Objective):
             "passes": self.passes,
             **found,
             **shared,
-            "device": device.fingerprint(),
+            "device": device.fingerprint(self.device),
         }
         return Measurement(value, spread, details)
 

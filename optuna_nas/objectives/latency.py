@@ -103,7 +103,7 @@ class Latency(Objective):
             "precision": self.precision,
             "percentile": self.percentile,
             **found,
-            "device": device.fingerprint(),
+            "device": device.fingerprint(self.device),
         }
         return Measurement(value, spread, details)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
@@ -75,8 +76,9 @@ class QuantizationDrop(Objective):
         """Right answers of the network and of its int8 copy (2,), and the number of examples."""
         network = copy.deepcopy(candidate.network).to("cpu", torch.float32).eval()
         single = backends.export_onnx(network, candidate.example(2).cpu(), dynamic_batch=True)
-        seen = islice(candidate.batches("train"), self.calibration)
-        int8 = backends.quantize(single, (x for x, _ in seen))
+        with closing(candidate.batches("train")) as batches:
+            seen = islice(batches, self.calibration)
+            int8 = backends.quantize(single, (x for x, _ in seen))
         sessions = backends.session(single), backends.session(int8)
         hits, count = torch.zeros(2, dtype=torch.long), 0
         for x, y in candidate.batches("validation"):

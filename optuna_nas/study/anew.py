@@ -64,7 +64,7 @@ def measured_anew(
     found |= measured
     here = {o.name: found[o.name] for o in objectives}
     anew.user_attrs = {**trial.user_attrs, "measurements": {**before, **here}}
-    _renew(search, anew, {name: noted["value"] for name, noted in here.items()})
+    _renew(search, anew, {name: m["value"] for name, m in here.items()})
     for objective in objectives:
         _constrain(anew, objective, here[objective.name]["value"])
     return _judged(anew)

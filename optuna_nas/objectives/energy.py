@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
-from optuna_nas import backends
-from optuna_nas.exceptions import DescriptionError
-from optuna_nas.measuring import PRECISIONS, Setup, device, for_device
+from optuna_nas.measuring import for_device
 from optuna_nas.measuring.counters import POWERCAP, counter_of
 from optuna_nas.measuring.energy import idle_power, joules_per_run
-from optuna_nas.names import choose
 from optuna_nas.objectives.candidate import Candidate
-from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
+from optuna_nas.objectives.objective import Direction, Measurement
+from optuna_nas.objectives.on_device import OnBackend
 
 __all__ = ["Energy"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Energy(Objective):
+class Energy(OnBackend):
     """Energy of one inference by the machine's own counter, in mJ: the median of some passes.
 
     In each pass the network runs over and over, from one step of the counter to a later one. The
@@ -46,66 +43,27 @@ class Energy(Objective):
     name: str = "energy"
     unit: str = "mJ"
     direction: Direction = "minimize"
-    batch: int = 1
-    threads: int = 1
-    precision: str = "fp32"
-    backend: str = "eager"
-    device: str = "cpu"
     passes: int = 5
     seconds: float = 0.3
     powercap: str = POWERCAP
-    stage: ClassVar[Stage] = "model"
-    on_device: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for field in ("batch", "threads", "passes", "seconds"):
-            if getattr(self, field) <= 0:
-                raise DescriptionError(
-                    f"expected Energy({field}=...) above 0, got {getattr(self, field)}"
-                )
-        choose("precision", self.precision, PRECISIONS)
-        choose("backend", self.backend, backends.BACKENDS)
+    positive: ClassVar[tuple[str, ...]] = ("batch", "threads", "passes", "seconds")
 
     def check(self) -> None:
         """Raise a MeasurementError where the device, its counter or the backend is absent."""
-        self._setup.check()
+        super().check()
         counter_of(self.device, self.powercap)
-        backends.find(self.backend)().check(self.device)
 
     def __call__(self, candidate: Candidate) -> Measurement:
         shared = candidate.calibrations.get(self.name) or self.calibrate()
-        found = for_device(self.device).call(
-            joules_per_run,
-            candidate.network,
-            candidate.example(self.batch),
-            self._setup,
-            self.passes,
-            self.seconds,
-            self.powercap,
-        )
+        how = self.passes, self.seconds, self.powercap
+        found = self.measured(joules_per_run, candidate, *how)
         millijoules = 1e3 / self.batch
         value, spread = found.pop("joules") * millijoules, found.pop("spread") * millijoules
-        details = {
-            "backend": self.backend,
-            "backend_version": backends.find(self.backend)().version(),
-            "batch": self.batch,
-            "threads": self.threads,
-            "precision": self.precision,
-            "passes": self.passes,
-            **found,
-            **shared,
-            "device": device.fingerprint(self.device),
-        }
-        return Measurement(value, spread, details)
+        return Measurement(value, spread, self.details(passes=self.passes, **found, **shared))
 
     def calibrate(self) -> dict[str, Any]:
         """Measure what the device takes while we do nothing, in W."""
         self.check()
         process = for_device(self.device)
-        watts = process.call(idle_power, self._setup, self.seconds, self.powercap)
+        watts = process.call(idle_power, self.setup, self.seconds, self.powercap)
         return {"idle_watts": round(watts, 3)}
-
-    @cached_property
-    def _setup(self) -> Setup:
-        return Setup(self.backend, self.device, self.threads, self.precision)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
-from optuna_nas import backends
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.measuring import PRECISIONS, Goal, Setup, device, for_device
+from optuna_nas.measuring import Goal, for_device
 from optuna_nas.measuring.network import calibrate, time_network
-from optuna_nas.names import choose
 from optuna_nas.objectives.candidate import Candidate
-from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
+from optuna_nas.objectives.objective import Direction, Measurement
+from optuna_nas.objectives.on_device import OnBackend
 
 __all__ = ["Latency"]
 
@@ -21,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency(Objective):
+class Latency(OnBackend):
     """Time of one forward pass in evaluation and inference mode, in ms: the median of many.
 
     Fixed reference networks run in turn with the candidate, run by run; its time is divided by
@@ -52,71 +50,32 @@ class Latency(Objective):
     name: str = "latency"
     unit: str = "ms"
     direction: Direction = "minimize"
-    batch: int = 1
-    threads: int = 1
-    precision: str = "fp32"
-    backend: str = "eager"
-    device: str = "cpu"
     percentile: float = 50.0
     tolerance: float = 0.02
     limit: float = 1.0
     attempts: int = 3
-    stage: ClassVar[Stage] = "model"
-    on_device: ClassVar[bool] = True
+    positive: ClassVar[tuple[str, ...]] = ("batch", "threads", "tolerance", "limit", "attempts")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("batch", "threads", "tolerance", "limit", "attempts"):
-            if getattr(self, field) <= 0:
-                raise DescriptionError(
-                    f"expected Latency({field}=...) above 0, got {getattr(self, field)}"
-                )
         if not 0 < self.percentile < 100:
             raise DescriptionError(
                 f"expected a percentile between 0 and 100, got {self.percentile}"
             )
-        choose("precision", self.precision, PRECISIONS)
-        choose("backend", self.backend, backends.BACKENDS)
-
-    def check(self) -> None:
-        """Raise a MeasurementError where the device or the backend is not there."""
-        self._setup.check()
-        backends.find(self.backend)().check(self.device)
 
     def __call__(self, candidate: Candidate) -> Measurement:
         calibrated = candidate.calibrations.get(self.name) or self.calibrate()
         goal = Goal(self.percentile, self.tolerance, self.limit, self.attempts)
-        found = for_device(self.device).call(
-            time_network,
-            candidate.network,
-            candidate.example(self.batch),
-            self._setup,
-            goal,
-            calibrated,
-        )
+        found = self.measured(time_network, candidate, goal, calibrated)
         value, spread = found.pop("value"), found.pop("spread")
-        details = {
-            "backend": self.backend,
-            "backend_version": backends.find(self.backend)().version(),
-            "batch": self.batch,
-            "threads": self.threads,
-            "precision": self.precision,
-            "percentile": self.percentile,
-            **found,
-            "device": device.fingerprint(self.device),
-        }
-        return Measurement(value, spread, details)
+        return Measurement(value, spread, self.details(percentile=self.percentile, **found))
 
     def calibrate(self) -> dict[str, Any]:
         """Time the reference networks alone: width -> ms, in the quietest of some passes."""
-        found = for_device(self.device).call(calibrate, self._setup)
+        found = for_device(self.device).call(calibrate, self.setup)
         if found["load"]:
             _logger.warning(
                 f"other programs used {found['load']} cores while {self.name} was calibrated: "
                 "its values can come out too high; begin the study on a quiet machine"
             )
         return found
-
-    @cached_property
-    def _setup(self) -> Setup:
-        return Setup(self.backend, self.device, self.threads, self.precision)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
 
-from optuna_nas.exceptions import DescriptionError
-from optuna_nas.measuring import PRECISIONS, Setup, for_device
 from optuna_nas.measuring.memory import peak_bytes
-from optuna_nas.names import choose
 from optuna_nas.objectives.candidate import Candidate
-from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
+from optuna_nas.objectives.objective import Direction, Measurement
+from optuna_nas.objectives.on_device import OnDevice
 
 __all__ = ["PeakMemory"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeakMemory(Objective):
+class PeakMemory(OnDevice):
     """Most memory held at one time in a forward pass of eager PyTorch: weights and activations.
 
     Measured, not computed from shapes: on the CPU from every allocation that PyTorch's allocator
@@ -42,29 +38,7 @@ class PeakMemory(Objective):
     name: str = "peak_memory"
     unit: str = "B"
     direction: Direction = "minimize"
-    batch: int = 1
-    precision: str = "fp32"
-    device: str = "cpu"
-    stage: ClassVar[Stage] = "model"
-    on_device: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.batch < 1:
-            raise DescriptionError(f"expected PeakMemory(batch=...) above 0, got {self.batch}")
-        choose("precision", self.precision, PRECISIONS)
-
-    def check(self) -> None:
-        """Raise a MeasurementError where the device is absent."""
-        self._setup.check()
 
     def __call__(self, candidate: Candidate) -> Measurement:
-        example = candidate.example(self.batch)
-        process = for_device(self.device)
-        found = process.call(peak_bytes, candidate.network, example, self._setup)
-        how = {"backend": "eager", "batch": self.batch, "precision": self.precision}
-        return Measurement(float(sum(found.values())), details=how | found)
-
-    @cached_property
-    def _setup(self) -> Setup:
-        return Setup("eager", self.device, 1, self.precision)
+        found = self.measured(peak_bytes, candidate)
+        return Measurement(float(sum(found.values())), details=self.details(**found))

@@ -61,10 +61,11 @@ class LatencyTable:
     networks: dict[Architecture, float] = field(default_factory=dict)
     refused: dict[Subject, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
-    device: Mapping[str, Any] = field(default_factory=fingerprint)
+    device: Mapping[str, Any] = field(default_factory=dict)
     backend_version: str = ""
 
     def __post_init__(self) -> None:
+        self.device = self.device or fingerprint(self.latency.device)
         self.backend_version = self.backend_version or _version(self.latency)
 
     @property

@@ -7,6 +7,7 @@ import torch
 
 from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.measuring import Setup, energy
+from optuna_nas.measuring.counters import RAPL
 from optuna_nas.objectives import Candidate, Energy
 
 
@@ -29,9 +30,11 @@ def test_inputs_of_a_batch_share_a_run(powercap: Path, consuming: Candidate) -> 
 
 def test_what_the_machine_takes_idle_is_beside_the_value(powercap, monkeypatch) -> None:
     def rest(seconds: float) -> None:
+        assert seconds == 20 * 0.5  # steps of the counter
         (powercap / "intel-rapl:0" / "energy_uj").write_text("5000000")
 
     monkeypatch.setattr(energy.time, "sleep", rest)
+    monkeypatch.setattr(RAPL, "step", 0.5)
     clock = iter([10.0, 12.0])
     monkeypatch.setattr(energy, "perf_counter", lambda: next(clock))
     watts = energy.idle_power(Setup(), 2.0, str(powercap))

@@ -89,7 +89,7 @@ def measure(
             "network": network,
             "input": size,
             "measurements": found,
-            "device": fingerprint(),
+            "device": fingerprint(device),
             "versions": versions(),
         }
         click.echo(json.dumps(result, indent=2))

@@ -22,5 +22,5 @@ search = nas.Search(
     fidelity=nas.Budget(epochs=(2, 18)),
     threads=1,
     trials=110,
-    smoke={"trials": 20, "fidelity": nas.Budget(epochs=(2, 4))},
+    smoke={"trials": 20, "fidelity": nas.Budget(epochs=(1, 3)), "pruner": "none"},
 )

@@ -113,6 +113,6 @@ def test_every_study_runs_in_its_smoke_form(file: Path, tmp_path: Path) -> None:
     copy.write_text(file.read_text())
     assert CliRunner().invoke(main, ["run", str(copy), "--smoke"]).exit_code == 0
     front = CliRunner().invoke(main, ["front", str(copy), "--smoke", "--json"])
-    assert {network["digest"] for network in json.loads(front.stdout)}
+    assert len({network["digest"] for network in json.loads(front.stdout)}) >= 3
     written = {p.suffix.split("-")[0] for p in tmp_path.glob(f"{file.stem}-smoke.*")}
     assert written == {".db", ".html"}

@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner, NopPruner
 
 from optuna_nas.names import choose
 from optuna_nas.pruners.curve import curve, report, should_prune
+from optuna_nas.pruners.freeze_thaw import FreezeThaw
 from optuna_nas.pruners.pareto_hyperband import ParetoHyperband
 from optuna_nas.pruners.pareto_successive_halving import ParetoSuccessiveHalving
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from optuna_nas.pruners.callback import PruningCallback
 
 __all__ = [
+    "FreezeThaw",
     "ParetoHyperband",
     "ParetoSuccessiveHalving",
     "PruningCallback",
@@ -34,13 +36,14 @@ __all__ = [
 
 
 NAMES: dict[str, Callable[[int, int], BasePruner]] = {
+    "freeze-thaw": lambda least, most: FreezeThaw([least]),
     "hyperband": lambda least, most: ParetoHyperband(min_resource=least, max_resource=most),
     "none": lambda least, most: NopPruner(),
 }
 
 
 def by_name(name: str, min_resource: int, max_resource: int) -> BasePruner:
-    """Make the pruner of that name: "hyperband" (ours) or "none".
+    """Make the pruner of that name: "hyperband" or "freeze-thaw" (ours), or "none".
 
     Args:
         name: The name.

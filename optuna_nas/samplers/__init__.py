@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import optuna
@@ -20,7 +20,10 @@ from optuna_nas.names import choose
 from optuna_nas.samplers.gp import GP
 from optuna_nas.samplers.nsgaii import NSGAII
 
-__all__ = ["NSGAII", "by_name"]
+if TYPE_CHECKING:
+    from optuna_nas.samplers.predictor import Predictor
+
+__all__ = ["NSGAII", "Predictor", "by_name"]
 
 S = TypeVar("S", bound=BaseSampler)
 
@@ -52,6 +55,7 @@ def seeded_by_trial(name: str, sampler: S, seed: int) -> S:
 # On conditional spaces multivariate TPE found more than TPE with groups, in a quarter of the time.
 NAMES: dict[str, Callable[[int], BaseSampler]] = {
     "nsga2": lambda seed: NSGAII(seed=seed),
+    "predictor": lambda seed: __getattr__("Predictor")(seed=seed),
     "random": lambda seed: seeded_by_trial("random", optuna.samplers.RandomSampler(seed), seed),
     "tpe": lambda seed: seeded_by_trial(
         "tpe", optuna.samplers.TPESampler(multivariate=True, seed=seed), seed
@@ -61,7 +65,7 @@ NAMES: dict[str, Callable[[int], BaseSampler]] = {
 
 
 def by_name(name: str, seed: int) -> BaseSampler:
-    """Make the sampler of that name: "nsga2" (ours), "random", "tpe" (multivariate) or "gp".
+    """Make the sampler of that name: "nsga2" or "predictor" (ours), "random", "tpe" or "gp".
 
     Each draws by the seed, the trial's number and the history in storage alone.
 
@@ -72,3 +76,15 @@ def by_name(name: str, seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return make(seed)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Predictor":  # it alone needs scikit-learn
+        from optuna_nas.samplers.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

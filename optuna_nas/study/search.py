@@ -51,8 +51,9 @@ class Search:
         constraints: Quantities that are measured and capped, but not optimised.
         module: Makes the LightningModule to train from the network; a classifier by default.
         fidelity: How many epochs a network is trained, at least and at most.
-        sampler: `nsga2`, `tpe`, `gp`, `random`, or any Optuna sampler.
-        pruner: `hyperband`, `none`, or any Optuna pruner that allows several objectives.
+        sampler: `nsga2`, `predictor`, `tpe`, `gp`, `random`, or any Optuna sampler.
+        pruner: `hyperband`, `freeze-thaw` (with `predictor`, which takes paused networks up
+            again), `none`, or any Optuna pruner that allows several objectives.
         trainer: Further arguments of the Lightning Trainer.
         threads: Threads that PyTorch may use for training; its own choice by default. Small
             networks train faster with 1, and never fight other workers for the cores.
@@ -104,9 +105,15 @@ class Search:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DescriptionError(f"expected each objective once, got {', '.join(twice)} twice")
-        self._make_sampler()
+        thaws = hasattr(self._make_sampler(), "thaws")
+        pruner = self._make_pruner()
+        if isinstance(pruner, pruners.FreezeThaw) and not thaws:
+            raise DescriptionError(
+                "expected a sampler that takes paused networks up again beside "
+                f"pruner='freeze-thaw', got {self.sampler!r}; use sampler='predictor'"
+            )
         if len(self.optimised) > 1:
-            check_pruner(self._make_pruner())
+            check_pruner(pruner)
 
     @cached_property
     def optimised(self) -> tuple[Objective, ...]:
@@ -300,6 +307,9 @@ class Search:
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return copy.deepcopy(self.sampler)
+        if self.sampler == "predictor":
+            known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
+            return samplers.Predictor(self.space, known, seed=self.seed)
         return samplers.by_name(self.sampler, self.seed)
 
     def _make_pruner(self) -> BasePruner:

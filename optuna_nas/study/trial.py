@@ -131,11 +131,17 @@ class TrialRun:
         return identity
 
     def _earlier(self, identity: str) -> FrozenTrial | None:
-        """Find a finished trial that already did this training, or was rejected before it."""
+        """Find a finished trial that already did this training, or was rejected before it.
+
+        A trial that this one continues was stopped on the way: that is no training done.
+        """
+        own = _root(self.trial)
+        lineages = Lineages(self.trial.study)
         finished = (TrialState.COMPLETE, TrialState.PRUNED)
         for trial in self.trial.study.get_trials(deepcopy=False, states=finished):
             attrs = trial.user_attrs
-            if attrs.get("training") == identity and "reused_from" not in attrs:
+            same = attrs.get("training") == identity and "reused_from" not in attrs
+            if same and lineages.root(trial) != own:
                 return trial
         return None
 

@@ -1,0 +1,149 @@
+"""Surrogate-assisted search: whole architectures, chosen by what they would add to the front."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.samplers.proposer import Known, Proposer, generator
+from optuna_nas.samplers.uniform import uniform
+from optuna_nas.samplers.virtual import fits
+
+__all__ = ["Predictor"]
+
+
+class Predictor(BaseSampler):
+    """Proposes the network, new or paused, that is expected to add most to the front.
+
+    Forests learn from every trial, finished or pruned, what a network's genes say of its losses
+    at the first rung, and from rung to rung what those say of its end. New networks come from the
+    space: mutations of the best so far, and random ones. Of those the one is proposed that adds
+    most hypervolume in one sample of what might be true (Thompson sampling), beside all networks
+    at what they are expected to end with, running ones too.
+
+    With `pruners.FreezeThaw` every network is paused at each rung, and in turn with new networks
+    those paused ones are taken up again that are expected to add most to what is trained to the
+    end. With other pruners, it only proposes new ones.
+
+    Every choice is a function of the seed, the trial's number and the trials in storage.
+
+    Args:
+        space: What the objective function draws networks by. Without one, proposals recombine the
+            parameters of trials so far.
+        known: Objective name -> a function that tells its exact value for what the space returns,
+            without training; or None where that takes too long, so that it is learned from
+            trials. The value must not depend on training.
+        startup: Networks drawn at random at the start.
+        seed: Seed of every choice; None draws one when the sampler is made.
+
+    Raises:
+        DescriptionError: An argument is out of its range.
+
+    Source: hypervolume improvement as in Daulton et al. 2020, arXiv:2006.05078; trees as
+    surrogates as in Hutter et al. 2011 (SMAC), doi:10.1007/978-3-642-25566-3_40.
+    """
+
+    thaws: ClassVar[bool] = True
+    """It takes up networks that `pruners.FreezeThaw` has paused."""
+
+    def __init__(
+        self,
+        space: Callable[[Any], Any] | None = None,
+        known: Known | None = None,
+        startup: int = 20,
+        seed: int | None = None,
+    ) -> None:
+        if startup < 2:
+            raise DescriptionError(f"expected startup of at least 2, got {startup}")
+        if space is None and any(known.values() if known else ()):
+            raise DescriptionError(
+                "expected a space beside functions for known objectives, got none: "
+                "they are called with what the space returns"
+            )
+        self.space = space
+        self.known = dict(known or {})
+        self._startup = startup
+        self._seed = secrets.randbits(128) if seed is None else seed
+        self._start()
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Decide which network the trial trains, and note if it goes on with a paused one."""
+        if "fixed_params" in trial.system_attrs or "continues" in trial.user_attrs:
+            return
+        with self._lock:
+            plan, paused = self._proposer(study).plan(study, trial)
+            self._plans[study._study_id, trial.number] = plan
+        if paused is not None:
+            study._storage.set_trial_user_attr(trial._trial_id, "continues", paused)
+            trial.user_attrs["continues"] = paused
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return an empty space: every parameter is drawn when the space asks for it."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw each parameter of a given space as `sample_independent` does."""
+        return {
+            name: self.sample_independent(study, trial, name, distribution)
+            for name, distribution in search_space.items()
+        }
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The proposed network's value; drawn at random where it has none."""
+        plan = self._plans.get((study._study_id, trial.number), {})
+        if param_name in plan and fits(plan[param_name], param_distribution):
+            return plan[param_name]
+        name = int.from_bytes(hashlib.sha256(param_name.encode()).digest(), "big")
+        return uniform(param_distribution, generator(self._seed, trial.number, name))
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Forget the plan of a trial that ends."""
+        self._plans.pop((study._study_id, trial.number), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_lock"], state["_proposers"], state["_plans"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def _start(self) -> None:
+        self._lock = threading.RLock()
+        self._plans: dict[tuple[int, int], Mapping[str, Any]] = {}
+        self._proposers: WeakKeyDictionary[BaseStorage, dict[int, Proposer]]
+        self._proposers = WeakKeyDictionary()
+
+    def _proposer(self, study: optuna.Study) -> Proposer:
+        studies = self._proposers.setdefault(study._storage, {})
+        if study._study_id not in studies:
+            studies[study._study_id] = Proposer(self.space, self.known, self._startup, self._seed)
+        return studies[study._study_id]

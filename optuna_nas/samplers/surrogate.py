@@ -1,0 +1,246 @@
+"""What a network will be worth when it is trained to the end, learned from those seen so far.
+
+Genes say what a network is worth at the first rung; genes and the value at one rung say what it
+is worth at the next. So cheap trainings carry most of what is learned, and values of different
+fidelities are never compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
+
+from optuna_nas.pareto import Losses
+
+__all__ = ["Forest", "Surrogate", "Trend"]
+
+Floats = NDArray[np.float64]
+Columns = NDArray[np.float32]
+
+TREES = 60
+FEW = 15
+"""Networks from which on what a straight line leaves is learned too."""
+NOISE = 0.3
+"""Deviation from a straight line assumed before any is seen, in spreads of the values."""
+FAR = 5.0
+"""Spreads from the median beyond which a loss is no worse: it says only that a network failed."""
+
+
+class Forest:
+    """Extremely randomised trees.
+
+    Args:
+        columns: Genes (N, C).
+        values: What the networks are worth (N,).
+        seed: Seed of the trees.
+        smallest: Fewest networks in a leaf.
+
+    Source: Geurts, Ernst and Wehenkel 2006, doi:10.1007/s10994-006-6226-1.
+    """
+
+    def __init__(self, columns: Columns, values: Floats, seed: int, smallest: int = 1) -> None:
+        model = ExtraTreesRegressor(
+            TREES, max_features=0.5, min_samples_leaf=smallest, random_state=seed
+        )
+        self._trees = model.fit(columns, values).estimators_
+
+    def __call__(self, columns: Columns) -> Floats:
+        """Each tree's prediction (trees, N)."""
+        columns = np.ascontiguousarray(columns, dtype=np.float32)
+        told: Floats = np.stack([t.predict(columns, check_input=False) for t in self._trees])
+        return told
+
+
+class Trend:
+    """A linear model, drawn towards a slope expected, and a forest for what it leaves.
+
+    Args:
+        inputs: What the values depend on linearly (N, D).
+        values: What to predict (N,), in units of their spread.
+        slope: Slope expected of every input.
+        seed: Seed of the forest.
+        columns: Further inputs of the forest (N, C).
+
+    Attributes:
+        noise: Standard deviation of the values around the linear model.
+    """
+
+    def __init__(
+        self, inputs: Floats, values: Floats, slope: float, seed: int, columns: Columns
+    ) -> None:
+        self._centre = inputs.mean(axis=0) if len(values) else np.zeros(inputs.shape[1])
+        self._height = float(values.mean()) if len(values) else 0.0
+        moved = inputs - self._centre
+        expected = np.full(inputs.shape[1], slope)
+        self._slopes = expected + np.linalg.solve(
+            moved.T @ moved + np.eye(len(expected)),
+            moved.T @ (values - self._height - moved @ expected),
+        )
+        left = values - self._line(inputs)
+        self.noise = float(np.sqrt((left @ left + 3 * NOISE**2) / (len(left) + 3)))
+        self._forest = None
+        if len(values) >= FEW:
+            self._forest = Forest(np.hstack((columns, inputs)), left, seed, smallest=2)
+
+    def __call__(self, inputs: Floats, columns: Columns) -> Floats:
+        """Predictions (N,)."""
+        line = self._line(inputs)
+        if self._forest is None:
+            return line
+        told: Floats = line + self._forest(np.hstack((columns, inputs))).mean(axis=0)
+        return told
+
+    def _line(self, inputs: Floats) -> Floats:
+        line: Floats = self._height + (inputs - self._centre) @ self._slopes
+        return line
+
+
+class Surrogate:
+    """Predicts the losses that networks end with.
+
+    Args:
+        columns: Genes of the networks to learn from (N, C).
+        seen: Their losses at each rung and at the end (N, L, M): NaN where they were not seen,
+            infinite where a training failed.
+        known: Whether each objective is the same at every rung (M,).
+        seed: Seed of the forests.
+        more: Genes of networks of which only known objectives were looked at (K, C).
+        told: Losses of those, NaN for the other objectives (K, M).
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        seen: Floats,
+        known: Sequence[bool],
+        seed: int,
+        more: Columns,
+        told: Floats,
+    ) -> None:
+        self._known = known
+        finite = seen[np.isfinite(seen).all(axis=2)]
+        self._logarithmic = (finite > 0).all(axis=0)
+        logarithms = self._logarithms(seen)
+        finite = np.where(np.isfinite(logarithms), logarithms, np.nan)
+        first = np.stack([_first(finite[:, :, m]) for m in range(seen.shape[2])], axis=1)
+        low, self._middle, high = np.nanpercentile(first, (25, 50, 75), axis=0)
+        self._spread = np.where(high > low, high - low, 1.0)
+        self._starts: list[Forest | Trend] = []
+        self._rises: list[list[Trend]] = []
+        scaled = self._scaled(seen)
+        for m, is_known in enumerate(known):
+            values = scaled[:, :, m]
+            if is_known:
+                among = np.vstack((columns, more))
+                ends = np.concatenate((_first(values), self._scaled(told[:, None])[:, 0, m]))
+                self._starts.append(
+                    _forecast(among[np.isfinite(ends)], ends[np.isfinite(ends)], seed)
+                )
+                self._rises.append([])
+            else:
+                has = np.isfinite(values[:, 0])
+                self._starts.append(Forest(columns[has], values[has, 0], seed))
+                self._rises.append(_rises(columns, values, seed))
+
+    def expected(
+        self, columns: Columns, seen: Floats, rng: np.random.Generator | None = None
+    ) -> Losses:
+        """Losses at the end of networks of which something was seen, or nothing yet.
+
+        Args:
+            columns: Genes (N, C).
+            seen: Losses as for the constructor (N, L, M).
+            rng: Adds half the noise of what is not known yet, drawn at random. (Thompson sampling
+                with all of it finds less in few trials.)
+
+        Returns:
+            Losses (N, M), those of the end where it was seen.
+        """
+        scaled = self._scaled(seen)
+        ends = []
+        for m, is_known in enumerate(self._known):
+            end, noise = self._end(m, is_known, columns, scaled[:, :, m])
+            ends.append(end if rng is None else end + noise * rng.normal(size=len(end)) / 2)
+        return self._in_units(ends)
+
+    def proposed(self, columns: Columns, samples: int, rng: np.random.Generator) -> Losses:
+        """Samples of what networks that were never seen may end with (samples, K, M).
+
+        Each has one tree for all of the networks: a sample of what might be true (Thompson 1933).
+        """
+        ends = []
+        for start, rises in zip(self._starts, self._rises, strict=True):
+            if isinstance(start, Trend):
+                told = np.tile(start(columns.astype(float), columns[:, :0]), (samples, 1))
+            else:
+                trees = start(columns)
+                chosen = trees[rng.choice(len(trees), samples, replace=False)]
+                told = np.stack([_raised(values, columns, rises) for values in chosen])
+            ends.append(told)
+        return self._in_units(ends)
+
+    def _end(
+        self, objective: int, known: bool, columns: Columns, values: Floats
+    ) -> tuple[Floats, Floats]:
+        """Value at the end of each network, and the noise that it is known with."""
+        start = self._starts[objective]
+        end = (
+            start(columns.astype(float), columns[:, :0])
+            if isinstance(start, Trend)
+            else start(columns).mean(axis=0)
+        )
+        noise = np.full(len(end), NOISE)
+        if known:
+            first = _first(values)
+            has = np.isfinite(first)
+            return np.where(has, first, end), np.where(has, 0.0, noise)
+        for rung, reached in enumerate(values.T):
+            if rung:
+                rise = self._rises[objective][rung - 1]
+                end, noise = rise(end[:, None], columns), np.hypot(noise, rise.noise)
+            has = np.isfinite(reached)
+            end, noise = np.where(has, reached, end), np.where(has, 0.0, noise)
+        return end, noise
+
+    def _scaled(self, seen: Floats) -> Floats:
+        scaled: Floats = np.minimum((self._logarithms(seen) - self._middle) / self._spread, FAR)
+        return scaled
+
+    def _in_units(self, ends: Sequence[Floats]) -> Losses:
+        losses: Losses = np.stack(ends, axis=-1) * self._spread + self._middle
+        return np.where(
+            self._logarithmic, np.exp(np.where(self._logarithmic, losses, 0.0)), losses
+        )
+
+    def _logarithms(self, seen: Floats) -> Floats:
+        positive = np.where(self._logarithmic, seen, 1.0)
+        return np.where(self._logarithmic, np.log(np.maximum(positive, 1e-300)), seen)
+
+
+def _forecast(columns: Columns, values: Floats, seed: int) -> Trend:
+    return Trend(columns.astype(float), values, 0.0, seed, columns[:, :0])
+
+
+def _rises(columns: Columns, values: Floats, seed: int) -> list[Trend]:
+    """What lies between each two rungs (N, L)."""
+    rises = []
+    for below, above in zip(values.T, values.T[1:], strict=False):
+        both = np.isfinite(below) & np.isfinite(above)
+        rises.append(Trend(below[both, None], above[both], 1.0, seed, columns[both]))
+    return rises
+
+
+def _first(values: Floats) -> Floats:
+    """The first value of each network that is not NaN (N, L) -> (N,)."""
+    at = np.isfinite(values).argmax(axis=1)
+    first: Floats = values[np.arange(len(values)), at]
+    return first
+
+
+def _raised(values: Floats, columns: Columns, rises: Sequence[Trend]) -> Floats:
+    for rise in rises:
+        values = rise(values[:, None], columns)
+    return values

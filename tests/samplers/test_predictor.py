@@ -1,0 +1,183 @@
+import copy
+import pickle
+
+import numpy as np
+import optuna
+import pytest
+from optuna.samplers import BaseSampler
+from optuna.testing.pytest_samplers import (
+    BasicSamplerTestCase,
+    MultiObjectiveSamplerTestCase,
+    RelativeSamplerTestCase,
+)
+from optuna.trial import TrialState
+
+import optuna_nas as nas
+from optuna_nas.exceptions import DescriptionError, SpaceError
+from optuna_nas.pruners import FreezeThaw
+from optuna_nas.samplers import Predictor
+
+KNOWN = {"cost": lambda drawn: drawn[1]}
+
+
+class TestConformance(
+    BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
+):
+    @pytest.fixture
+    def sampler(self):
+        return lambda: Predictor(startup=4, seed=0)
+
+
+def space(trial):
+    """Conditional; returns the error of a full training, and the cost."""
+    depth = trial.suggest_int("depth", 1, 4)
+    gain, cost = 0.0, 0.0
+    for i in range(depth):
+        if trial.suggest_categorical(f"operator{i}", ["conv", "pool"]) == "conv":
+            width = trial.suggest_int(f"conv{i}.width", 8, 64, step=8)
+            gain += 0.2 * width / 64
+            cost += width
+        else:
+            gain += 0.05 * trial.suggest_int(f"pool{i}.size", 1, 3)
+            cost += 1
+    return 1 - gain, cost
+
+
+def train(trial):
+    """Two epochs at most; the first says little less than the second."""
+    error, cost = space(trial)
+    if cost > 180:
+        trial.set_constraint("cost", cost - 180)
+        raise optuna.TrialPruned
+    for epoch, seen in ((1, 1.5 * error + 0.1), (4, error)):
+        nas.report(trial, epoch, {"error": seen, "cost": cost})
+        if epoch < 4 and nas.should_prune(trial):
+            raise optuna.TrialPruned
+    return error, cost
+
+
+def create(sampler: BaseSampler, storage=None, pruner=None):
+    study = optuna.create_study(
+        study_name="s",
+        directions=["minimize", "minimize"],
+        sampler=sampler,
+        pruner=pruner or FreezeThaw([1]),
+        storage=storage,
+        load_if_exists=True,
+    )
+    if study.metric_names is None:
+        study.set_metric_names(["error", "cost (units)"])
+    return study
+
+
+def drawn(study):
+    return [(t.params, t.user_attrs.get("continues")) for t in study.trials]
+
+
+@pytest.mark.parametrize("known", [KNOWN, {"cost": None}, {}])
+def test_paused_networks_are_taken_up_again_and_trained_once(known):
+    study = create(Predictor(space, known, startup=5, seed=1))
+    study.optimize(train, n_trials=40)
+    going_on = [t for t in study.trials if "continues" in t.user_attrs]
+    assert going_on
+    for trial in going_on:
+        assert trial.state == TrialState.COMPLETE
+        assert study.trials[trial.user_attrs["continues"]].params == trial.params
+    continued = [t.user_attrs["continues"] for t in going_on]
+    assert len(set(continued)) == len(continued)
+    fresh = [frozenset(t.params.items()) for t in study.trials if "continues" not in t.user_attrs]
+    assert len(set(fresh)) == len(fresh)
+
+
+def test_it_finds_more_than_chance():
+    def volume(sampler):
+        study = create(sampler, pruner=optuna.pruners.NopPruner())
+        study.optimize(train, n_trials=40)
+        values = np.array([t.values for t in study.trials if t.state == TrialState.COMPLETE])
+        return nas.pareto.hypervolume(values, (1.0, 180.0))
+
+    chance = [volume(optuna.samplers.RandomSampler(seed=seed)) for seed in range(5)]
+    found = [volume(Predictor(space, KNOWN, startup=10, seed=seed)) for seed in range(5)]
+    assert np.median(found) > np.median(chance)
+
+
+def test_a_seed_and_the_storage_decide_every_choice():
+    whole = create(Predictor(space, KNOWN, startup=5, seed=3))
+    whole.optimize(train, n_trials=16)
+    storage = optuna.storages.InMemoryStorage()
+    for count in (7, 9):
+        part = create(Predictor(space, KNOWN, startup=5, seed=3), storage)
+        part.optimize(train, n_trials=count)
+    assert drawn(whole) == drawn(part)
+
+
+def test_enqueued_trials_are_left_as_they_are():
+    study = create(Predictor(space, KNOWN, startup=2, seed=0))
+    study.optimize(train, n_trials=4)
+    study.enqueue_trial({"depth": 1, "operator0": "pool", "pool0.size": 2})
+    study.optimize(train, n_trials=1)
+    assert study.trials[-1].params == {"depth": 1, "operator0": "pool", "pool0.size": 2}
+    assert "continues" not in study.trials[-1].user_attrs
+
+
+def test_failed_and_diverged_trials_do_no_harm():
+    def rough(trial):
+        if trial.number % 5 == 2:
+            raise ValueError("a trial that fails")
+        error, cost = space(trial)
+        nas.report(trial, 1, {"error": float("nan") if cost > 90 else error, "cost": cost})
+        if nas.should_prune(trial):
+            raise optuna.TrialPruned
+        return error, cost
+
+    study = create(Predictor(space, KNOWN, startup=4, seed=0))
+    study.optimize(rough, n_trials=25, catch=ValueError)
+    continued = [t.user_attrs.get("continues") for t in study.trials]
+    diverged = [t.number for t in study.trials if t.system_attrs.get("nas:step:1", [0])[0] is None]
+    assert not set(continued) & set(diverged)
+
+
+def test_it_can_be_copied_and_pickled():
+    sampler = Predictor(seed=5)
+    create(sampler).ask()
+    for other in (copy.deepcopy(sampler), pickle.loads(pickle.dumps(sampler))):
+        create(other).ask()
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(DescriptionError, match="startup"):
+        Predictor(startup=1)
+    with pytest.raises(DescriptionError, match="expected a space"):
+        Predictor(known=KNOWN)
+    study = create(Predictor(space, {"price": None}, startup=2, seed=0))
+    with pytest.raises(DescriptionError, match="price"):
+        study.optimize(train, n_trials=5)
+
+
+def test_a_space_that_cannot_be_run_outside_a_study_says_so():
+    def picky(trial):
+        return trial.study.study_name
+
+    study = create(Predictor(picky, startup=2, seed=0))
+    with pytest.raises(SpaceError, match="outside a study"):
+        study.ask()
+
+
+def test_a_search_pauses_and_thaws(tmp_path):
+    x = np.random.default_rng(0).normal(size=(80, 6)).astype("float32")
+    search = nas.Search(
+        name="thaw",
+        space=nas.spaces.MLP(layers=(1, 2), widths=(2, 4, 8, 16)),
+        data=nas.datasets.ArrayDataModule(x, (x[:, 0] > 0).astype("int64"), batch_size=32),
+        objectives=["accuracy", "parameters"],
+        fidelity=nas.Budget((1, 3)),
+        sampler=Predictor(
+            nas.spaces.MLP(layers=(1, 2), widths=(2, 4, 8, 16)), {"parameters": None}, 4, seed=0
+        ),
+        pruner="freeze-thaw",
+    )
+    study = search.run(trials=14, storage=optuna.storages.InMemoryStorage())
+    outcomes = {t.user_attrs["outcome"] for t in study.trials}
+    assert outcomes == {"pruned", "trained"}
+    thawed = [t for t in study.trials if "continues" in t.user_attrs]
+    assert all(t.user_attrs["spent"]["epochs"] == 3 for t in thawed)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 
 import click
 from rich.console import Console
 
 from optuna_nas.cli.files import JSON
-from optuna_nas.cli.group import main
+from optuna_nas.cli.group import fail, main
+from optuna_nas.exceptions import DataError, DescriptionError
 
 
 @main.group()
@@ -27,6 +29,56 @@ def _bench(name: str, text: str) -> None:
             Console().print(module.table(result))
 
     bench.command(name, help=f"{text}\n\n\b\noptuna-nas bench {name} --json")(JSON(command))
+
+
+@bench.command()
+@click.option(
+    "--table", "path", required=True, type=click.Path(path_type=Path), help="A .npz file."
+)
+@click.option(
+    "--device", required=True, metavar="NAME", help="Whose latency, as the table names it."
+)
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--budgets", default="10,20,50,100", show_default=True, metavar="B,B,...")
+@click.option("--methods", metavar="NAME,NAME,...", help="By default all.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a plot, as HTML.")
+@JSON
+def search(
+    path: Path,
+    device: str,
+    seeds: int,
+    budgets: str,
+    methods: str | None,
+    jobs: int,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Replay searches on a table of trained networks: what front for how much training.
+
+    \b
+    optuna-nas bench search --table nb201_cifar10.npz --device gold_6226 \\
+        --seeds 10 --budgets 10,20,50 --methods predictor,optuna-tpe,random
+    """
+    from optuna_nas.bench import search as replays
+
+    try:
+        given = [float(budget) for budget in budgets.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"expected numbers, got {budgets!r}", param_hint="--budgets"
+        ) from None
+    names = tuple(replays.METHODS) if methods is None else tuple(methods.split(","))
+    try:
+        result = replays.run(str(path), device, seeds, given, names, jobs)
+    except (DataError, DescriptionError) as error:
+        fail(error, 2)
+    if plot is not None:
+        replays.figure(result).write_html(plot)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        Console().print(replays.table(result))
 
 
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")

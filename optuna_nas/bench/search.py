@@ -219,7 +219,7 @@ def table(result: dict[str, Any]) -> Shown:
         title=f"Fraction of the front's hypervolume, median of {result['seeds']} seeds "
         f"(quartiles): {result['device']}"
     )
-    shown.add_column("full trainings")
+    shown.add_column("full trainings", no_wrap=True)
     for budget in result["budgets"]:
         shown.add_column(f"{budget:g}", justify="right")
     for share in REACHED[2:]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import lightning
 import optuna
 import pytest
@@ -85,8 +86,10 @@ def test_the_first_example_is_short() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_exist_with_the_options_shown(command: str) -> None:
     words = command.split()[1:]
-    path, options = words[0], [word for word in words if word.startswith("--")]
-    shown = CliRunner().invoke(main, [path, "--help"])
+    path, options = words[:1], [word for word in words if word.startswith("--")]
+    if isinstance(main.commands[path[0]], click.Group):
+        path = words[:2]
+    shown = CliRunner().invoke(main, [*path, "--help"])
     assert shown.exit_code == 0
     assert all(option in shown.output for option in options)
 

@@ -17,13 +17,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
 from numpy.typing import NDArray
-from optuna.samplers import RandomSampler
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -34,6 +33,7 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.objectives import Candidate, Latency
 from optuna_nas.spaces import CNN, MobileNet
+from optuna_nas.spaces.draws import random_trials
 
 __all__ = ["draws", "run", "table"]
 
@@ -118,10 +118,9 @@ def table(result: dict[str, Any]) -> Table:
 
 def draws(count: int, seed: int) -> list[Architecture]:
     """Random architectures, from the CNN and the MobileNet space in turn."""
-    sampler = RandomSampler(seed=seed)
-    study = optuna.create_study(sampler=sampler)
     spaces = (CNN(input_shape=INPUT_SHAPE), MobileNet(input_shape=INPUT_SHAPE))
-    return [spaces[number % 2](study.ask()) for number in range(count)]
+    trials = islice(random_trials(seed), count)
+    return [spaces[number % 2](trial) for number, trial in enumerate(trials)]
 
 
 def _measure(

@@ -61,6 +61,7 @@ def search(
         --seeds 10 --budgets 10,20,50 --methods predictor,optuna-tpe,random
     """
     from optuna_nas.bench import search as replays
+    from optuna_nas.bench.replay import METHODS
 
     try:
         given = [float(budget) for budget in budgets.split(",")]
@@ -68,7 +69,7 @@ def search(
         raise click.BadParameter(
             f"expected numbers, got {budgets!r}", param_hint="--budgets"
         ) from None
-    names = tuple(replays.METHODS) if methods is None else tuple(methods.split(","))
+    names = tuple(METHODS) if methods is None else tuple(methods.split(","))
     try:
         result = replays.run(str(path), device, seeds, given, names, jobs)
     except (DataError, DescriptionError) as error:

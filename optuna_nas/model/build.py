@@ -86,7 +86,8 @@ def walk(
         args = {**node.args, "outputs": outputs} if head else node.args
         try:
             made[node.name], shapes[node.name] = make(node.kind, args, inputs)
-        except (SpaceError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        # What a block, perhaps a user's own, raises for arguments or shapes that do not fit.
+        except (TypeError, ValueError, RuntimeError) as error:
             raise SpaceError(
                 f"node {node.name!r} ({node}) cannot be built for inputs of shape "
                 f"{', '.join(map(str, inputs))}: {error}"

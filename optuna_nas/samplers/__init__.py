@@ -6,7 +6,7 @@ finished trials in storage -> sampler -> parameters of the next trial
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -34,6 +34,7 @@ def seeded_by_trial(name: str, sampler: S, seed: int) -> S:
     By itself it draws one sequence, the same in every worker, and from its start after a resume.
     """
 
+    # The base is known only at run time, which a type checker cannot follow.
     class ByTrial(type(sampler)):  # type: ignore[misc]
         def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
             for part in (self, *vars(self).values()):
@@ -55,7 +56,6 @@ def seeded_by_trial(name: str, sampler: S, seed: int) -> S:
 # On conditional spaces multivariate TPE found more than TPE with groups, in a quarter of the time.
 NAMES: dict[str, Callable[[int], BaseSampler]] = {
     "nsga2": lambda seed: NSGAII(seed=seed),
-    "predictor": lambda seed: __getattr__("Predictor")(seed=seed),
     "random": lambda seed: seeded_by_trial("random", optuna.samplers.RandomSampler(seed), seed),
     "tpe": lambda seed: seeded_by_trial(
         "tpe", optuna.samplers.TPESampler(multivariate=True, seed=seed), seed
@@ -64,25 +64,44 @@ NAMES: dict[str, Callable[[int], BaseSampler]] = {
 }
 
 
-def by_name(name: str, seed: int) -> BaseSampler:
+def by_name(
+    name: str,
+    seed: int,
+    space: Callable[[Any], Any] | None = None,
+    known: Mapping[str, Callable[[Any], float] | None] | None = None,
+) -> BaseSampler:
     """Make the sampler of that name: "nsga2" or "predictor" (ours), "random", "tpe" or "gp".
 
     Each draws by the seed, the trial's number and the history in storage alone.
 
+    Args:
+        name: The name.
+        seed: Its seed.
+        space: What networks are drawn by, for samplers that propose whole ones.
+        known: As in `Predictor`, for the same.
+
     Raises:
         DescriptionError: If there is no sampler of that name.
     """
-    make = choose("sampler", name, NAMES)
+
+    def predictor(seed: int) -> BaseSampler:
+        return _predictor()(space, known, seed=seed)
+
+    make = choose("sampler", name, {**NAMES, "predictor": predictor})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return make(seed)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Predictor":  # it alone needs scikit-learn
-        from optuna_nas.samplers.predictor import Predictor
+def _predictor() -> type[Predictor]:
+    from optuna_nas.samplers.predictor import Predictor  # it alone needs scikit-learn
 
-        return Predictor
+    return Predictor
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Predictor":
+        return _predictor()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

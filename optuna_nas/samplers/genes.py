@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from sklearn.feature_extraction import DictVectorizer
 
 from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
@@ -61,10 +66,12 @@ def genes(network: Proposal) -> dict[str, float]:
 def _parameter(name: str, value: Any, distribution: BaseDistribution) -> dict[str, float]:
     if isinstance(distribution, CategoricalDistribution):
         return {f"{name}={distribution.to_internal_repr(value):g}": 1.0}
-    low, high = float(vars(distribution)["low"]), float(vars(distribution)["high"])
-    if vars(distribution)["log"]:
+    if not isinstance(distribution, IntDistribution | FloatDistribution):
+        return {}
+    low, high = distribution.low, distribution.high
+    if distribution.log:
         low, high, value = math.log(low), math.log(high), math.log(value)
-    return {name: 1.0 + (float(value) - low) / (high - low)}
+    return {name: 1.0 + (value - low) / (high - low)}
 
 
 def _paths(architecture: Architecture) -> dict[str, float]:

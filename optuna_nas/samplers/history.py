@@ -6,11 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
-import optuna
 from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,7 +18,7 @@ from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import curve
 from optuna_nas.pruners.freeze_thaw import FreezeThaw
 
-__all__ = ["Network", "history", "rungs"]
+__all__ = ["END", "Network", "history", "rungs"]
 
 END = math.inf
 """Rung of a network trained to its end."""
@@ -44,6 +44,11 @@ class Network:
     losses: dict[float, tuple[float, ...]] = field(default_factory=dict)
     violation: float | None = None
     state: TrialState = TrialState.RUNNING
+
+    @property
+    def seen(self) -> bool:
+        """Whether it has losses that are all numbers, at some rung."""
+        return any(all(map(math.isfinite, values)) for values in self.losses.values())
 
     @property
     def paused(self) -> bool:
@@ -79,15 +84,19 @@ def history(
     return networks
 
 
-def rungs(study: optuna.Study, networks: Sequence[Network]) -> list[float]:
+def rungs(pruner: BasePruner, networks: Sequence[Network]) -> list[float]:
     """Steps at which networks are compared, rising, the end among them.
 
-    Those of the pruner where it says so; otherwise the steps at which most trials were stopped.
+    Those of the pruner where it says so, that some network has reached; otherwise the steps at
+    which most trials were stopped.
     """
-    if isinstance(study.pruner, FreezeThaw):
-        return [*study.pruner.steps, END]
     stops = Counter(max(n.losses) for n in networks if n.paused)
-    return [*sorted(step for step, _ in stops.most_common(MOST_RUNGS)), END]
+    steps = [step for step, _ in stops.most_common(MOST_RUNGS)]
+    if isinstance(pruner, FreezeThaw):
+        edges = pairwise([-math.inf, *pruner.steps])
+        reached = {step for network in networks for step in network.losses}
+        steps = [end for start, end in edges if any(start < s <= end for s in reached)]
+    return [*sorted(steps), END]
 
 
 def _losses(values: Sequence[float], directions: Sequence[StudyDirection]) -> tuple[float, ...]:

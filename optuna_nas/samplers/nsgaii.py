@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.samplers.population import Member, Population
 from optuna_nas.samplers.uniform import uniform
+from optuna_nas.samplers.walking import WalkingSampler
 
 __all__ = ["NSGAII"]
 
@@ -40,7 +37,7 @@ class _Evolution:
     children: dict[int, _Child] = field(default_factory=dict)
 
 
-class NSGAII(BaseSampler):
+class NSGAII(WalkingSampler[_Evolution]):
     """Conditional NSGA-II: a child walks the define-by-run space with two parents at its side.
 
     Each parameter is inherited from one of the parents that has it under the same distribution,
@@ -82,22 +79,7 @@ class NSGAII(BaseSampler):
         self._crossover_prob = crossover_prob
         self._mutation_prob = mutation_prob
         self._seed = secrets.randbits(128) if seed is None else seed
-        self._start()
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return an empty space: every parameter is drawn when the space asks for it."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Draw each parameter of a given space as `sample_independent` does."""
-        return {
-            name: self.sample_independent(study, trial, name, distribution)
-            for name, distribution in search_space.items()
-        }
+        super().__init__()
 
     def sample_independent(
         self,
@@ -125,32 +107,14 @@ class NSGAII(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Forget the parents of a trial that ends."""
-        self._evolution(study).children.pop(trial.number, None)
+        self.held(study).children.pop(trial.number, None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["_lock"], state["_evolutions"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._start()
-
-    def _start(self) -> None:
-        self._lock = threading.RLock()
-        self._evolutions: WeakKeyDictionary[BaseStorage, dict[int, _Evolution]]
-        self._evolutions = WeakKeyDictionary()
-
-    def _evolution(self, study: Study) -> _Evolution:
-        with self._lock:
-            studies = self._evolutions.setdefault(study._storage, {})
-            if study._study_id not in studies:
-                population = Population(self._population_size, study.directions)
-                studies[study._study_id] = _Evolution(population)
-            return studies[study._study_id]
+    def begin(self, study: Study) -> _Evolution:
+        """The population of a study, empty."""
+        return _Evolution(Population(self._population_size, study.directions))
 
     def _child(self, study: Study, trial: FrozenTrial) -> _Child:
-        evolution = self._evolution(study)
+        evolution = self.held(study)
         child = evolution.children.get(trial.number)
         if child is None:
             with self._lock:

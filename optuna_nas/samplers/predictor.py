@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.samplers.proposer import Known, Proposer, generator
 from optuna_nas.samplers.uniform import uniform
 from optuna_nas.samplers.virtual import fits
+from optuna_nas.samplers.walking import WalkingSampler
 
 __all__ = ["Predictor"]
 
 
-class Predictor(BaseSampler):
+class Predictor(WalkingSampler[Proposer]):
     """Proposes the network, new or paused, that is expected to add most to the front.
 
     Forests learn from every trial, finished or pruned, what a network's genes say of its losses
@@ -54,9 +51,6 @@ class Predictor(BaseSampler):
     surrogates as in Hutter et al. 2011 (SMAC), doi:10.1007/978-3-642-25566-3_40.
     """
 
-    thaws: ClassVar[bool] = True
-    """It takes up networks that `pruners.FreezeThaw` has paused."""
-
     def __init__(
         self,
         space: Callable[[Any], Any] | None = None,
@@ -75,33 +69,17 @@ class Predictor(BaseSampler):
         self.known = dict(known or {})
         self._startup = startup
         self._seed = secrets.randbits(128) if seed is None else seed
-        self._start()
+        super().__init__()
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Decide which network the trial trains, and note if it goes on with a paused one."""
         if "fixed_params" in trial.system_attrs or "continues" in trial.user_attrs:
             return
         with self._lock:
-            plan, paused = self._proposer(study).plan(study, trial)
-            self._plans[study._study_id, trial.number] = plan
+            paused = self.held(study).plan(study, trial)
         if paused is not None:
             study._storage.set_trial_user_attr(trial._trial_id, "continues", paused)
             trial.user_attrs["continues"] = paused
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return an empty space: every parameter is drawn when the space asks for it."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Draw each parameter of a given space as `sample_independent` does."""
-        return {
-            name: self.sample_independent(study, trial, name, distribution)
-            for name, distribution in search_space.items()
-        }
 
     def sample_independent(
         self,
@@ -111,7 +89,7 @@ class Predictor(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """The proposed network's value; drawn at random where it has none."""
-        plan = self._plans.get((study._study_id, trial.number), {})
+        plan = self.held(study).plans.get(trial.number, {})
         if param_name in plan and fits(plan[param_name], param_distribution):
             return plan[param_name]
         name = int.from_bytes(hashlib.sha256(param_name.encode()).digest(), "big")
@@ -125,25 +103,8 @@ class Predictor(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Forget the plan of a trial that ends."""
-        self._plans.pop((study._study_id, trial.number), None)
+        self.held(study).plans.pop(trial.number, None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["_lock"], state["_proposers"], state["_plans"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._start()
-
-    def _start(self) -> None:
-        self._lock = threading.RLock()
-        self._plans: dict[tuple[int, int], Mapping[str, Any]] = {}
-        self._proposers: WeakKeyDictionary[BaseStorage, dict[int, Proposer]]
-        self._proposers = WeakKeyDictionary()
-
-    def _proposer(self, study: optuna.Study) -> Proposer:
-        studies = self._proposers.setdefault(study._storage, {})
-        if study._study_id not in studies:
-            studies[study._study_id] = Proposer(self.space, self.known, self._startup, self._seed)
-        return studies[study._study_id]
+    def begin(self, study: optuna.Study) -> Proposer:
+        """What proposes for a study."""
+        return Proposer(self.space, self.known, self._startup, self._seed)

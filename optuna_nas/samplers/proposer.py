@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DescriptionError, SpaceError
-from optuna_nas.pareto import Losses, losses, on_front
+from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import bare
 from optuna_nas.pruners.freeze_thaw import FreezeThaw
 from optuna_nas.samplers.genes import Encoder, genes
 from optuna_nas.samplers.history import END, Network, history, rungs
-from optuna_nas.samplers.improvement import improvement
-from optuna_nas.samplers.surrogate import Columns, Forest, Surrogate
-from optuna_nas.samplers.virtual import Parent, Proposal, draw, heir, replay
+from optuna_nas.samplers.outlook import Fit, Looked, Outlook
+from optuna_nas.samplers.virtual import Proposal, draw, heir, replay
 
 __all__ = ["Known", "Proposer", "generator"]
 
@@ -28,6 +28,8 @@ takes too long."""
 
 POOL = 400
 """Networks that are compared for one proposal."""
+BUILT = 40
+"""The same where the space builds a module for each, which takes milliseconds."""
 RANDOM = 1 / 3
 """Share of them that is drawn at random; the rest are children of the best."""
 SHORTLIST = 10
@@ -37,8 +39,6 @@ LOOKED = "nas:looked"
 and what is known of them."""
 SAMPLES = 16
 """Samples of what might be true in the closer look."""
-USUAL = 90
-"""Percentile of the expected losses beyond which a trained objective counts nothing."""
 NEW_PER_OLD = 0.5
 """Steps spent on new networks for each spent on taking up paused ones."""
 REFIT = 0.02
@@ -53,6 +53,9 @@ class Proposer:
         known: What can be known of a network without training.
         startup: Networks drawn at random first.
         seed: Seed of every choice.
+
+    Attributes:
+        plans: Number of a running trial -> the parameters proposed for it.
     """
 
     def __init__(
@@ -62,44 +65,57 @@ class Proposer:
         self._known = known
         self._startup = startup
         self._seed = seed
-        self._genes: dict[int, tuple[Proposal, dict[str, float]]] = {}
-        self._told: dict[int, list[tuple[dict[str, float], dict[int, float]]]] = {}
-        self._fitted: tuple[int, list[float], _Fit] | None = None
+        self._seen = 0
+        self._forget()
 
-    def plan(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> tuple[Mapping[str, Any], int | None]:
-        """Parameters of a trial, and the number of the paused trial that it continues."""
+    def _forget(self) -> None:
+        self.plans: dict[int, Mapping[str, Any]] = {}
+        self._described: dict[int, _Described] = {}
+        self._told: dict[int, list[Looked]] = {}
+        self._fitted: tuple[int, list[float], Fit] | None = None
+
+    def plan(self, study: optuna.Study, trial: FrozenTrial) -> int | None:
+        """Propose parameters for a trial; the number of the paused trial that it continues."""
         rng = generator(self._seed, trial.number)
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        if len(trials) < self._seen:  # the study was deleted and made anew
+            self._forget()
+        self._seen = len(trials)
         others = [t for t in trials if t.number != trial.number]
         networks = list(history(others, study.directions).values())
-        if sum(bool(n.losses) for n in networks) < self._startup:
-            return self._at_random(networks, rng), None
+        if sum(network.seen for network in networks) < self._startup:
+            self.plans[trial.number] = self._at_random(networks, rng)
+            return None
         fit = self._fit(study, others, networks)
-        paused = [n for n in networks if n.paused]
-        view = _View(fit, networks, self._columns(networks, fit.encoder))
-        if isinstance(study.pruner, FreezeThaw) and paused:
-            if not self._new_is_due(networks, study.pruner.steps):
-                chosen = view.most_promising(rng)
-                return chosen.params, chosen.number
-        return self._new(study, trial, view, rng), None
+        columns = fit.encoder([self._describe(network).genes for network in networks])
+        outlook = Outlook(fit, networks, columns)
+        pruner = study.pruner
+        if (
+            isinstance(pruner, FreezeThaw)
+            and any(network.paused for network in networks)
+            and not _new_is_due(networks, pruner.steps[0], self._startup)
+        ):
+            chosen = outlook.most_promising(rng)
+            self.plans[trial.number] = chosen.params
+            return chosen.number
+        self.plans[trial.number] = self._new(study, trial, outlook, rng)
+        return None
 
     def _fit(
         self, study: optuna.Study, trials: Sequence[FrozenTrial], networks: Sequence[Network]
-    ) -> _Fit:
+    ) -> Fit:
         """Fit to the trials that finished first, so that it is not done for every trial."""
         finished = sorted((t for t in trials if t.state.is_finished()), key=_finish)
         used = len(finished) - len(finished) % max(1, int(REFIT * len(finished)))
-        levels = rungs(study, networks)
+        levels = rungs(study.pruner, networks)
         if self._fitted is None or self._fitted[:2] != (used, levels):
             first = sorted(finished[:used], key=lambda t: t.number)
             learned = list(history(first, study.directions).values())
-            described = [self._described(network)[1] for network in learned]
+            described = [self._describe(network).genes for network in learned]
             encoder = Encoder([d for d, n in zip(described, learned, strict=True) if n.losses])
             known = self._is_known(study)
             looked = self._looked(first)
-            fit = _Fit(learned, encoder(described), encoder, levels, known, looked, self._seed)
+            fit = Fit(learned, encoder(described), encoder, levels, known, looked, self._seed)
             self._fitted = used, levels, fit
         return self._fitted[2]
 
@@ -111,12 +127,6 @@ class Proposer:
                 "name them by study.set_metric_names"
             )
         return [name in self._known for name in names] or [False] * len(study.directions)
-
-    def _new_is_due(self, networks: Sequence[Network], steps: Sequence[int]) -> bool:
-        spent = [max((s for s in n.losses if s < END), default=steps[0]) for n in networks]
-        old = sum(step for step in spent if step > steps[0])
-        new = steps[0] * (len(networks) - self._startup)
-        return new < NEW_PER_OLD * (old + max(spent))
 
     def _at_random(
         self, networks: Sequence[Network], rng: np.random.Generator
@@ -131,18 +141,17 @@ class Proposer:
         return proposal.params
 
     def _new(
-        self, study: optuna.Study, trial: FrozenTrial, view: _View, rng: np.random.Generator
+        self, study: optuna.Study, trial: FrozenTrial, outlook: Outlook, rng: np.random.Generator
     ) -> Mapping[str, Any]:
-        tried = self._tried(view.networks)
-        pool = self._pool(view.best(), tried, rng)
+        pool = self._pool(outlook.networks, outlook.best(), rng)
         if not pool:
-            return self._at_random(view.networks, rng)
-        columns = view.fit.encoder([genes(proposal) for proposal in pool])
-        told = view.fit.surrogate.proposed(columns, 1, rng)[0]
-        worth = view.gain(told) * view.fit.feasible(columns)
+            return self._at_random(outlook.networks, rng)
+        columns = outlook.fit.encoder([genes(proposal) for proposal in pool])
+        told = outlook.fit.surrogate.proposed(columns, 1, rng)[0]
+        worth = outlook.gain(told) * outlook.fit.feasible(columns)
         # Where nothing adds anything, any is as good as another.
         order = np.lexsort((rng.random(len(pool)), -worth))[:SHORTLIST]
-        close = view.fit.surrogate.proposed(columns[order], SAMPLES, rng)
+        close = outlook.fit.surrogate.proposed(columns[order], SAMPLES, rng)
         exact = [self._exact(study, pool[i]) for i in order]
         if any(exact):
             params = [dict(pool[i].params) for i in order]
@@ -151,8 +160,8 @@ class Proposer:
         for row, losses_told in zip(close.swapaxes(0, 1), exact, strict=True):
             for m, loss in losses_told.items():
                 row[:, m] = loss
-        gains = np.mean([view.gain(sample) for sample in close], axis=0)
-        best = int(np.argmax(gains * view.fit.feasible(columns[order])))
+        gains = np.mean([outlook.gain(sample) for sample in close], axis=0)
+        best = int(np.argmax(gains * outlook.fit.feasible(columns[order])))
         chosen: Proposal = pool[int(order[best])]
         return chosen.params
 
@@ -166,9 +175,7 @@ class Proposer:
                 found[m] = float(losses([[value]], [study.directions[m]])[0, 0])
         return found
 
-    def _looked(
-        self, trials: Sequence[FrozenTrial]
-    ) -> list[tuple[dict[str, float], dict[int, float]]]:
+    def _looked(self, trials: Sequence[FrozenTrial]) -> list[Looked]:
         """Genes of networks that were looked at but not trained, and the losses told of them."""
         found = []
         for trial in trials:
@@ -182,138 +189,70 @@ class Proposer:
         return found
 
     def _pool(
-        self, parents: Sequence[Network], tried: set[Any], rng: np.random.Generator
+        self, networks: Sequence[Network], parents: Sequence[Network], rng: np.random.Generator
     ) -> list[Proposal]:
+        """Networks that are new, each once; a third at random, the others children."""
+        tried = self._tried(networks)
         pool: dict[Any, Proposal] = {}
-        for number in range(POOL):
-            chosen: list[Parent] = []
-            if parents and number >= RANDOM * POOL:
+        size = self._pool_size(rng)
+        for number in range(size):
+            chosen: list[Network] = []
+            if number >= RANDOM * size:
                 count = 1 + int(rng.random() < 0.5)
                 chosen = [parents[int(rng.random() * len(parents))] for _ in range(count)]
-            proposal = self._child(chosen, rng)
+            proposal = self._child(chosen, networks, rng)
             if proposal.identity not in tried:
                 pool.setdefault(proposal.identity, proposal)
         return list(pool.values())
 
-    def _child(self, parents: Sequence[Parent], rng: np.random.Generator) -> Proposal:
+    def _pool_size(self, rng: np.random.Generator) -> int:
+        if self._space is None:
+            return POOL
+        graph = isinstance(draw(self._space, heir((), 1.0, rng)).drawn, Architecture)
+        return POOL if graph else BUILT
+
+    def _child(
+        self, parents: Sequence[Network], networks: Sequence[Network], rng: np.random.Generator
+    ) -> Proposal:
         free = sum(not d.single() for p in parents for d in p.distributions.values())
         values = heir(parents, min(0.5, 2 * len(parents) / max(free, 1)), rng)
         if self._space is not None:
             return draw(self._space, values)
         # Without a space the child has the parameters of one parent, or of any network.
-        known = parents or [p for p, _ in self._genes.values()]
-        pattern = known[int(rng.random() * len(known))]
-        params = {name: values(name, d) for name, d in pattern.distributions.items()}
-        return Proposal(params, pattern.distributions)
+        patterns = parents or networks
+        pattern = patterns[int(rng.random() * len(patterns))].distributions
+        return Proposal({name: values(name, d) for name, d in pattern.items()}, pattern)
 
-    def _described(self, network: Network) -> tuple[Proposal, dict[str, float]]:
-        """What a trial trained, and its genes; computed once where it cannot change any more."""
-        root = network.number
-        if root in self._genes:
-            return self._genes[root]
+    def _describe(self, network: Network) -> _Described:
+        """Identity and genes of a network; found once where they cannot change any more."""
+        if network.number in self._described:
+            return self._described[network.number]
         proposal = Proposal(network.params, network.distributions)
         if self._space is not None:
-            try:
+            # A running trial may not have drawn everything yet, and an enqueued one is anything.
+            with suppress(SpaceError):
                 proposal = replay(self._space, network)
-            except SpaceError:  # a running trial that has not drawn everything, or enqueued oddly
-                pass
-        described = proposal, genes(proposal)
+        described = _Described(proposal.identity, genes(proposal))
         if network.state.is_finished():
-            self._genes[root] = described
+            self._described[network.number] = described
         return described
 
     def _tried(self, networks: Sequence[Network]) -> set[Any]:
-        return {self._described(network)[0].identity for network in networks}
-
-    def _columns(self, networks: Sequence[Network], encoder: Encoder) -> Columns:
-        return encoder([self._described(network)[1] for network in networks])
+        return {self._describe(network).identity for network in networks}
 
 
-class _Fit:
-    """Models fitted to networks."""
+class _Described(NamedTuple):
+    """What the proposer keeps of a network."""
 
-    def __init__(
-        self,
-        networks: Sequence[Network],
-        columns: Columns,
-        encoder: Encoder,
-        levels: Sequence[float],
-        known: Sequence[bool],
-        looked: Sequence[tuple[dict[str, float], dict[int, float]]],
-        seed: int,
-    ) -> None:
-        self.encoder = encoder
-        self.levels = levels
-        self.known = known
-        used = [i for i, network in enumerate(networks) if network.losses]
-        seen = self.seen([networks[i] for i in used])
-        told = np.full((len(looked), 1, len(known)), np.nan)
-        for row, (_, exact) in zip(told, looked, strict=True):
-            row[:, list(exact)] = list(exact.values())
-        columns_told = encoder([drawn for drawn, _ in looked]) if looked else columns[:0]
-        self.surrogate = Surrogate(columns[used], seen, known, seed, columns_told, told[:, 0])
-        capped = [i for i, network in enumerate(networks) if network.violation is not None]
-        violations = np.array([networks[i].violation for i in capped])
-        self._violation = None
-        if len(violations) and violations.min() <= 0 < violations.max():
-            self._violation = Forest(columns[capped], violations, seed)
-
-    def seen(self, networks: Sequence[Network]) -> Losses:
-        """Losses at each rung and at the end (N, L, M), NaN where they were not seen."""
-        seen = np.full((len(networks), len(self.levels), len(self.known)), np.nan)
-        for row, network in zip(seen, networks, strict=True):
-            below = -math.inf
-            for place, level in zip(row, self.levels, strict=True):
-                steps = [s for s in network.losses if below < s <= level]
-                if steps and (level < END or END in network.losses):
-                    place[:] = network.losses[max(steps)]
-                below = level
-        return seen
-
-    def feasible(self, columns: Columns) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Probability that networks keep every cap (K,)."""
-        if self._violation is None:
-            return np.ones(len(columns))
-        share: np.ndarray[Any, np.dtype[np.float64]] = (self._violation(columns) <= 0).mean(axis=0)
-        return share
+    identity: Any
+    genes: dict[str, float]
 
 
-class _View:
-    """The networks of a study with what they are expected to end with."""
-
-    def __init__(self, fit: _Fit, networks: Sequence[Network], columns: Columns) -> None:
-        self.fit = fit
-        self.networks = networks
-        self._columns = columns
-        self._seen = fit.seen(networks)
-        self._ends = fit.surrogate.expected(columns, self._seen)
-        kept = np.array([n.violation is None or n.violation <= 0 for n in networks])
-        self._counts = kept if kept.any() else ~kept
-        ends = self._ends[self._counts]
-        usual, worst = np.percentile(ends, (USUAL, 100), axis=0)
-        edge = worst + 0.05 * (worst - ends.min(axis=0))
-        self._reference = np.where(fit.known, edge, usual)
-
-    def gain(self, points: Losses) -> Losses:
-        """What points (K, M) would add to all networks at their expected ends (K,)."""
-        return improvement(self._ends[self._counts], points, self._reference)
-
-    def best(self) -> list[Network]:
-        """The front of the expected ends."""
-        places = np.flatnonzero(self._counts)
-        return [self.networks[i] for i in places[on_front(self._ends[places])]]
-
-    def most_promising(self, rng: np.random.Generator) -> Network:
-        """The paused network that may add most to those trained to the end, or on their way."""
-        sampled = self.fit.surrogate.expected(self._columns, self._seen, rng)
-        paused = np.array([network.paused for network in self.networks])
-        ended = ~np.isnan(self._seen[:, -1]).any(axis=1)
-        going_on = np.array([not n.state.is_finished() and bool(n.losses) for n in self.networks])
-        front = self._ends[(ended | going_on) & self._counts]
-        gains = improvement(front, sampled[paused], self._reference)
-        if gains.max() <= 0:  # none adds anything: the one nearest to the best of all
-            gains = -sampled[paused] @ (1 / np.maximum(np.ptp(self._ends, axis=0), 1e-12))
-        return [n for n in self.networks if n.paused][int(np.argmax(gains))]
+def _new_is_due(networks: Sequence[Network], step: int, startup: int) -> bool:
+    """Whether less was spent on new networks, up to their first step, than is their share."""
+    spent = [max((s for s in n.losses if s < END), default=step) for n in networks]
+    old = sum(steps for steps in spent if steps > step)
+    return step * (len(networks) - startup) < NEW_PER_OLD * (old + max(spent))
 
 
 def generator(*seeds: int) -> np.random.Generator:

@@ -105,9 +105,9 @@ class Search:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise DescriptionError(f"expected each objective once, got {', '.join(twice)} twice")
-        thaws = hasattr(self._make_sampler(), "thaws")
-        pruner = self._make_pruner()
-        if isinstance(pruner, pruners.FreezeThaw) and not thaws:
+        sampler, pruner = self._make_sampler(), self._make_pruner()
+        thaws = isinstance(pruner, pruners.FreezeThaw)
+        if thaws and not isinstance(sampler, samplers.Predictor):
             raise DescriptionError(
                 "expected a sampler that takes paused networks up again beside "
                 f"pruner='freeze-thaw', got {self.sampler!r}; use sampler='predictor'"
@@ -307,10 +307,8 @@ class Search:
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return copy.deepcopy(self.sampler)
-        if self.sampler == "predictor":
-            known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
-            return samplers.Predictor(self.space, known, seed=self.seed)
-        return samplers.by_name(self.sampler, self.seed)
+        known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
+        return samplers.by_name(self.sampler, self.seed, self.space, known)
 
     def _make_pruner(self) -> BasePruner:
         if isinstance(self.pruner, BasePruner):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, ClassVar
 
-import optuna
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from optuna_nas.backends import Backend
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.model import build
 from optuna_nas.spaces import CNN, MLP
+from optuna_nas.spaces.draws import random_trials
 
 __all__ = ["BackendConformance"]
 
@@ -91,9 +92,8 @@ def networks(samples: int, device: str) -> Iterator[tuple[nn.Module, Tensor]]:
     """Networks in evaluation mode, whose outputs depend on their inputs, with an input each."""
     torch.manual_seed(0)
     for space, shape in CASES:
-        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        for _ in range(samples):
-            network = build(space(study.ask()), shape, 10)
+        for trial in islice(random_trials(seed=0), samples):
+            network = build(space(trial), shape, 10)
             standardise(network, torch.randn(64, *shape))
             yield network.eval().to(device), torch.randn(16, *shape, device=device)
 

@@ -6,6 +6,7 @@ import math
 import pickle
 import threading
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,14 +25,14 @@ __all__ = ["PrunerConformance"]
 NAMES = ("accuracy", "cost")
 
 
-class PrunerConformance:
+class PrunerConformance(ABC):
     """Give `make_pruner`, of a pruner that has a rung within the first four steps."""
 
     steps = range(1, 5)
 
+    @abstractmethod
     def make_pruner(self) -> BasePruner:
         """A new pruner with the same arguments each time."""
-        raise NotImplementedError
 
     @pytest.fixture(params=("in memory", "sqlite", "journal"))
     def storage(self, request: pytest.FixtureRequest, tmp_path: Path) -> BaseStorage:

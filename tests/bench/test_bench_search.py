@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from optuna_nas.bench import search
+from optuna_nas.bench.replay import LOOK, replay
 from optuna_nas.bench.tabular import FULL, LOW, load
 from optuna_nas.cli import main
 from optuna_nas.exceptions import DataError, DescriptionError
@@ -59,7 +60,7 @@ def test_every_method_is_replayed_and_pays_for_what_it_trains(path):
     for name, runs in result["runs"].items():
         assert len(runs) == 2
         for paid in runs:
-            assert {epochs for _, epochs in paid} <= {search.LOOK, LOW, FULL}
+            assert {epochs for _, epochs in paid} <= {LOOK, LOW, FULL}
             assert name == "cost-only" or 4 <= cost(paid) < 5.1
             full = [row for row, epochs in paid if epochs == FULL]
             assert len(set(full)) == len(full)
@@ -75,15 +76,15 @@ def test_every_method_is_replayed_and_pays_for_what_it_trains(path):
 
 def test_a_replay_is_decided_by_its_seed(path):
     problem = load(path, "slow")
-    first, second = (search.replay(problem, "predictor", 3, [3]).paid for _ in range(2))
+    first, second = (replay(problem, "predictor", 3, [3]).paid for _ in range(2))
     assert first == second
-    assert search.replay(problem, "predictor", 4, [3]).paid != first
+    assert replay(problem, "predictor", 4, [3]).paid != first
 
 
 def test_equal_structures_are_paid_for_once(arrays, tmp_path):
     arrays["iso_rep"] = np.zeros_like(arrays["iso_rep"])
     np.savez(tmp_path / "one.npz", **arrays)
-    replayed = search.replay(load(tmp_path / "one.npz", "slow"), "random", 0, [5])
+    replayed = replay(load(tmp_path / "one.npz", "slow"), "random", 0, [5])
     assert [epochs for _, epochs in replayed.paid] == [FULL]
 
 

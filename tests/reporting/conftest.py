@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import optuna
 import pytest
@@ -30,12 +29,13 @@ def search() -> optuna.Study:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def browser(
+    tmp_path_factory: pytest.TempPathFactory, absent: Callable[[str], object]
+) -> Iterator[webdriver.Chrome]:
     """Headless Chromium."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if binary is None or driver is None:
-        reason = "chromium and chromedriver are not installed"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        absent("chromium and chromedriver are not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):

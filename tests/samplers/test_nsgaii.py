@@ -296,7 +296,7 @@ def test_two_threads_share_a_sampler() -> None:
     study = create(NSGAII(population_size=5, seed=0))
     study.optimize(rough, n_trials=60, n_jobs=2, catch=ValueError)
     assert all(trial.state.is_finished() for trial in study.trials)
-    assert not study.sampler._evolution(study).children
+    assert not study.sampler.held(study).children
 
 
 def test_one_sampler_serves_two_studies() -> None:

@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
@@ -135,6 +136,46 @@ def test_failed_and_diverged_trials_do_no_harm():
     continued = [t.user_attrs.get("continues") for t in study.trials]
     diverged = [t.number for t in study.trials if t.system_attrs.get("nas:step:1", [0])[0] is None]
     assert not set(continued) & set(diverged)
+
+
+def test_a_study_in_which_everything_diverges_goes_on():
+    def hopeless(trial):
+        _, cost = space(trial)
+        nas.report(trial, 1, {"error": float("nan"), "cost": cost})
+        raise optuna.TrialPruned
+
+    study = create(Predictor(space, KNOWN, startup=3, seed=0))
+    study.optimize(hopeless, n_trials=8)
+    study.optimize(train, n_trials=12)
+    assert any("continues" in t.user_attrs for t in study.trials)
+
+
+def test_one_sampler_serves_two_storages():
+    sampler = Predictor(space, KNOWN, startup=3, seed=0)
+    studies = [create(sampler), create(sampler)]
+    for _ in range(8):
+        for study in studies:
+            study.optimize(train, n_trials=1)
+    assert drawn(studies[0]) == drawn(studies[1])
+
+
+def test_few_modules_are_built_for_a_proposal():
+    built = []
+
+    def modules(trial):
+        built.append(trial)
+        return torch.nn.Linear(trial.suggest_int("width", 1, 50), 2)
+
+    study = optuna.create_study(
+        directions=["minimize", "minimize"], sampler=Predictor(modules, startup=2, seed=0)
+    )
+    for _ in range(3):
+        trial = study.ask()
+        width = modules(trial).in_features
+        study.tell(trial, [1 / width, width])
+    built.clear()
+    study.ask()
+    assert 0 < len(built) < 100
 
 
 def test_it_can_be_copied_and_pickled():

@@ -324,7 +324,7 @@ def test_optunas_hyperband_does_not_split_the_population() -> None:
         study_name="s",
     )
     study.optimize(objective, n_trials=30)
-    (evolution,) = sampler._evolutions[study._storage].values()
+    evolution = sampler.held(study)
     assert len(evolution.population.members) == 5
     assert not evolution.children
 

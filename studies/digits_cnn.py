@@ -22,5 +22,11 @@ search = nas.Search(
     fidelity=nas.Budget(epochs=(2, 18)),
     threads=1,
     trials=110,
-    smoke={"trials": 20, "fidelity": nas.Budget(epochs=(1, 3)), "pruner": "none"},
+    smoke={
+        "objectives": [nas.objectives.Accuracy(), nas.objectives.Latency(limit=0.1)],
+        "fidelity": nas.Budget(epochs=(1, 3)),
+        "pruner": "none",
+        "samples": 50,
+        "trials": 20,
+    },
 )

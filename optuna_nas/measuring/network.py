@@ -31,29 +31,34 @@ __all__ = ["calibrate", "time_network"]
 _logger = logging.getLogger(__name__)
 _loaded: dict[Setup, dict[int, Subject]] = {}
 """The references of each setup, ready to run: they stay for the life of the process."""
-_calibrated: dict[Setup, dict[str, float]] = {}
+_calibrated: dict[tuple[Setup, float], dict[str, float]] = {}
 
 
-def calibrate(setup: Setup) -> dict[str, float]:
+def calibrate(setup: Setup, limit: float) -> dict[str, float]:
     """Time the references of a setup alone, until the machine was quiet once in this process.
+
+    Args:
+        setup: Where and how they run.
+        limit: Seconds after which an attempt at a measurement ends; a calibration lasts 5 to 20
+            times as long.
 
     Returns:
         Width of each reference -> ms, and under `load` the cores that other programs used
         meanwhile: 0 where the machine was quiet.
     """
     setup = _beside(setup)
-    if setup in _calibrated:
-        return _calibrated[setup]
+    if (setup, limit) in _calibrated:
+        return _calibrated[setup, limit]
     with setup.inference():
         with turn():
             known = _references(setup)
         with measuring():
             runs = [subject.run for subject in known.values()]
-            found, load = seconds_alone(runs, clock_of(setup.device), OthersLoad())
+            found, load = seconds_alone(runs, clock_of(setup.device), OthersLoad(), limit)
     milliseconds = {str(w): 1e3 * seconds for w, seconds in zip(known, found, strict=True)}
     result = {**milliseconds, "load": round(load, 2)}
     if load == 0:
-        _calibrated[setup] = result
+        _calibrated[setup, limit] = result
     return result
 
 

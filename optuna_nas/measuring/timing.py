@@ -34,8 +34,9 @@ WARM_SECONDS = (0.02, 0.3)
 COLD_SECONDS = 3e-3
 """A run shorter than this is preceded by one that is not timed: the other network has just used
 the caches, which it would not in production."""
-CALIBRATION_SECONDS = (5.0, 20.0)
-"""A calibration lasts at least and at most so long: machines are slower for seconds on end."""
+CALIBRATION_LIMITS = (5.0, 20.0)
+"""A calibration lasts at least and at most so many limits of a measurement: machines are slower
+for seconds on end."""
 CONFIRMED = 1.04
 """Passes of a reference whose times are within this ratio confirm each other."""
 CALM = 0.1
@@ -171,7 +172,11 @@ def time_in_turn(
 
 
 def seconds_alone(
-    runs: Sequence[Run], clock: Clock, others: Callable[[], float], now: Now = perf_counter
+    runs: Sequence[Run],
+    clock: Clock,
+    others: Callable[[], float],
+    limit: float,
+    now: Now = perf_counter,
 ) -> tuple[list[float], float]:
     """Time networks alone, in turn: the median of each in the quietest of its passes.
 
@@ -182,6 +187,7 @@ def seconds_alone(
         runs: Each runs a network once.
         clock: Times one run.
         others: Cores that other programs used since it was last called.
+        limit: Seconds after which an attempt at a measurement ends, as in `Goal`.
         now: The time by which it stops.
 
     Returns:
@@ -200,7 +206,7 @@ def seconds_alone(
         ]
         passes.append((others(), medians))
         calm = [medians for used, medians in passes if used <= CALM]
-        least, most = CALIBRATION_SECONDS
+        least, most = (limits * limit for limits in CALIBRATION_LIMITS)
         spent = now() - started
         if spent > most or (spent > least and _confirmed(calm)):
             break

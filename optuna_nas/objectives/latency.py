@@ -40,7 +40,7 @@ class Latency(OnBackend):
         device: `cpu`, or a CUDA device such as `cuda:0`.
         percentile: Of the times of single runs: 50 for the median, 95 for a slow one.
         tolerance: Half-width of the 95 % confidence interval to reach, relative to the value.
-        limit: Seconds after which an attempt ends.
+        limit: Seconds after which an attempt ends; a calibration takes 5 to 20 times as long.
         attempts: Attempts before a measurement is refused.
 
     Raises:
@@ -72,7 +72,7 @@ class Latency(OnBackend):
 
     def calibrate(self) -> dict[str, Any]:
         """Time the reference networks alone: width -> ms, in the quietest of some passes."""
-        found = for_device(self.device).call(calibrate, self.setup)
+        found = for_device(self.device).call(calibrate, self.setup, self.limit)
         if found["load"]:
             _logger.warning(
                 f"other programs used {found['load']} cores while {self.name} was calibrated: "

@@ -79,14 +79,14 @@ def test_a_calibration_beside_other_programs_is_made_again(monkeypatch) -> None:
     monkeypatch.setattr(
         network, "seconds_alone", lambda runs, *_: ([1e-3] * len(runs), loads.pop())
     )
-    assert [network.calibrate(Setup())["load"] for _ in range(3)] == [1.5, 0.0, 0.0]
+    assert [network.calibrate(Setup(), 1.0)["load"] for _ in range(3)] == [1.5, 0.0, 0.0]
     assert loads == [0.0]
 
 
 def test_backends_with_the_same_references_share_their_calibration(monkeypatch) -> None:
     monkeypatch.setattr(network, "seconds_alone", lambda runs, *_: ([1e-3] * len(runs), 0.0))
     assert backends.find("compile").references == "eager"
-    assert network.calibrate(Setup("compile")) is network.calibrate(Setup("eager"))
+    assert network.calibrate(Setup("compile"), 1.0) is network.calibrate(Setup("eager"), 1.0)
 
 
 def test_an_input_that_does_not_fit_is_a_measurement_that_failed() -> None:

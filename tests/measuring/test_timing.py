@@ -59,7 +59,7 @@ class Machine:
         return time_in_turn(candidate.subject(), references, self.clock, goal, self.now)
 
     def alone(self, networks, others):
-        return seconds_alone(networks, self.clock, others, self.now)
+        return seconds_alone(networks, self.clock, others, GOAL.limit, self.now)
 
 
 @settings(deadline=None, max_examples=30)

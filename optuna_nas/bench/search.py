@@ -1,10 +1,7 @@
 """Searches replayed on a table of trained networks: how good a front for how much training.
 
-A full training (200 epochs) costs 1, a short one (12 epochs) 0.06, a look at the latency of an
-untrained cell 0.0005. A front is worth the hypervolume of the cells trained fully, in that of the
-true front; error and log latency are scaled over the cells whose error is below the 95th
-percentile, and the reference is (1, 1). A cell equal to one that was trained is not paid for
-again, and counts as that one.
+A front is worth the hypervolume of the networks trained to their end, in that of the true front.
+What a network costs is in `ledger.py`, how it is scaled in `tabular.py`.
 
 Beside the samplers: `cost-only` trains the cells with most parameters in each of as many bins of
 latency as it can pay for, and chooses them without any training; `predictor-no-known-cost` is
@@ -26,8 +23,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table as Shown
 
-from optuna_nas.bench.replay import COST_ONLY, METHODS, Replay, Run, replay
-from optuna_nas.bench.tabular import FULL, LOW, Table, load
+from optuna_nas.bench import quality
+from optuna_nas.bench.replay import COST_ONLY, METHODS, Replay, replay
+from optuna_nas.bench.tables import load
+from optuna_nas.bench.tabular import Table
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.names import choose
 
@@ -51,7 +50,7 @@ def run(
     """Replay methods on a table.
 
     Args:
-        path: The table (see `bench/tabular.py`).
+        path: The table (see `bench/tables/`).
         device: Whose latency.
         seeds: Repeats of each method.
         budgets: Budgets in full trainings, rising.
@@ -68,22 +67,22 @@ def run(
         DataError: The file is no table, or has no such device.
         DescriptionError: There is no method of that name, or a budget below a short training.
     """
-    budgets = sorted(budgets)
-    if not budgets or budgets[0] < LOW / FULL:
-        raise DescriptionError(
-            f"expected budgets of at least one short training, {LOW / FULL}, got {budgets}"
-        )
     problem = load(path, device)
+    budgets, least = sorted(budgets), problem.spent[:, 0].min() / problem.unit
+    if not budgets or not math.isfinite(sum(budgets)) or budgets[0] < least:
+        raise DescriptionError(
+            f"expected budgets of at least one short training, {least:g}, got {budgets}"
+        )
     names = list(dict.fromkeys([*methods, *ALWAYS]))
     for name in names:
         choose("method", name, dict.fromkeys([*METHODS, *ALWAYS]))
-    if problem.capacity is None:
+    if problem.capacity is None or not problem.known:
         names.remove(COST_ONLY)
     replays = _replays(path, device, names, seeds, budgets, jobs)
     keys = ("median", "lower", "upper", "reached", "milliseconds", "runs")
     result: dict[str, Any] = {key: {} for key in keys}
     for name in names:
-        for key, value in zip(keys, _summary(problem, replays[name]), strict=True):
+        for key, value in zip(keys, _summary(problem, replays[name], budgets), strict=True):
             result[key][name] = value
     about = {"table": str(path), "device": device, "seeds": seeds, "budgets": budgets}
     return about | result
@@ -156,24 +155,14 @@ def _calm() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def _summary(problem: Table, replays: Sequence[Replay]) -> list[Any]:
-    fractions = np.array([r.fractions for r in replays])
+def _summary(problem: Table, replays: Sequence[Replay], budgets: Sequence[float]) -> list[Any]:
+    fractions = [quality.fractions(problem, r, budgets) for r in replays]
     lower, median, upper = np.percentile(fractions, (25, 50, 75), axis=0).tolist()
-    needed = np.median([_needed(problem, r.paid) for r in replays], axis=0)
+    needed = np.median([quality.needed(problem, r, REACHED) for r in replays], axis=0)
     reached = {str(share): _finite(budget) for share, budget in zip(REACHED, needed, strict=True)}
     took = _finite(float(np.median([r.milliseconds for r in replays])))
-    return [median, lower, upper, reached, took, [r.paid for r in replays]]
-
-
-def _needed(problem: Table, paid: Run) -> list[float]:
-    """Budget at which each fraction of `REACHED` was first reached; infinite where it was not."""
-    spent = np.cumsum([epochs for _, epochs in paid]) / FULL
-    ends = [i for i, (_, epochs) in enumerate(paid) if epochs == FULL]
-    rows = [paid[i][0] for i in ends]
-    fractions = [problem.fraction(rows[: k + 1]) for k in range(len(rows))]
-    budgets = [float(spent[i]) for i in ends]
-    pairs = list(zip(fractions, budgets, strict=True))
-    return [min((b for f, b in pairs if f >= share), default=math.inf) for share in REACHED]
+    runs = [[(p.row, p.steps) for p in r.paid[-1]] for r in replays]
+    return [median, lower, upper, reached, took, runs]
 
 
 def _finite(value: float) -> float | None:

@@ -33,11 +33,9 @@ def _bench(name: str, text: str) -> None:
 
 @bench.command()
 @click.option(
-    "--table", "path", required=True, type=click.Path(path_type=Path), help="A .npz file."
+    "--table", "path", required=True, type=click.Path(path_type=Path), help="A .npz or .csv file."
 )
-@click.option(
-    "--device", required=True, metavar="NAME", help="Whose latency, as the table names it."
-)
+@click.option("--device", required=True, metavar="NAME", help="What the cost was measured on.")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--budgets", default="10,20,50,100", show_default=True, metavar="B,B,...")
 @click.option("--methods", metavar="NAME,NAME,...", help="By default all.")

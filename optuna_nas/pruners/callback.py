@@ -86,7 +86,6 @@ class PruningCallback(Callback):
 
         Raises:
             TrainingError: A monitored metric was not logged.
-            optuna.TrialPruned: The trial is pruned, in a single process.
         """
         if self.pruned or (trainer.enable_validation and not self._validated):
             return
@@ -97,10 +96,32 @@ class PruningCallback(Callback):
             self.pruned = self._judge_together(trainer, epochs, values, judged)
         else:
             self.pruned = self._judge(epochs, values, judged)
-        if self.pruned:
-            trainer.should_stop = True
-            if trainer.world_size == 1 and self._link is None:
-                self.check_pruned()
+        trainer.should_stop = trainer.should_stop or self.pruned
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End a training that has to go on, for `min_epochs`, though it is pruned.
+
+        Raises:
+            optuna.TrialPruned: The trial is pruned, in a single process.
+        """
+        self.on_train_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the fit of a pruned trial, once everybody has had the end of the epoch.
+
+        Raises:
+            optuna.TrialPruned: The trial is pruned, in a single process.
+        """
+        if trainer.world_size == 1 and self._link is None:
+            self.check_pruned()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"epochs": self.epochs, "metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epochs, self.metrics = state_dict["epochs"], dict(state_dict["metrics"])
 
     def check_pruned(self) -> None:
         """Raise if the trial was pruned: to be called after a fit with several processes.

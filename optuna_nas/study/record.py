@@ -10,7 +10,8 @@ User attributes of a trial:
 | `training` | identifies the training: network, recipe, data, budget |
 | `provenance` | `seed`, `device` (fingerprint), `versions` (of the libraries) |
 | `measurements` | name -> `value`, `unit`, `spread` and how it was measured |
-| `spent` | `epochs` trained and `seconds` from start to end |
+| `spent` | `epochs` trained by this trial itself, and `seconds` from start to end |
+| `resumed` | where it continues another: `epochs` of the checkpoint, or 0 and the `reason` |
 | `outcome`, `ended` | one word of `OUTCOMES`, and a sentence saying why the trial ended |
 | `reused_from` | number of the trial whose training was used again |
 | `continues` | number of the trial that this one takes up again |

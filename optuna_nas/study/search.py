@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
@@ -57,6 +58,9 @@ class Search:
         trainer: Further arguments of the Lightning Trainer.
         threads: Threads that PyTorch may use for training; its own choice by default. Small
             networks train faster with 1, and never fight other workers for the cores.
+        checkpoints: Folder from which a network that was paused, interrupted or lost is taken up
+            again; by default `<name>.checkpoints` beside the study's SQLite file, or in the
+            working directory. None for no checkpoints.
         seed: Seed of the sampler, of the weights and of the training.
         samples: Untrained networks drawn before a search with caps begins, to see what share of
             the space keeps them; 0 for none.
@@ -79,6 +83,7 @@ class Search:
     pruner: str | BasePruner = "hyperband"
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
+    checkpoints: str | os.PathLike[str] | bool | None = True
     seed: int = 0
     samples: int = 200
     trials: int = 100
@@ -99,6 +104,10 @@ class Search:
         for name in ("max_failures", "samples", "seed", "trials"):
             if getattr(self, name) < 0:
                 raise DescriptionError(f"expected {name} of at least 0, got {getattr(self, name)}")
+        if not isinstance(self.checkpoints, str | os.PathLike | bool | None):
+            raise DescriptionError(
+                f"expected checkpoints as a folder, or None for none, got {self.checkpoints!r}"
+            )
         if self.threads is not None and self.threads < 1:
             raise DescriptionError(f"expected threads >= 1, got {self.threads}")
         names = [o.name for o in (*self.optimised, *self.capped)]

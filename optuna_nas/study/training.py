@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from optuna_nas.measuring.turns import Training
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
+from optuna_nas.study.checkpoints import Checkpoints, Resumed
 
 __all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup"]
 
@@ -49,6 +50,7 @@ def fit(
     data_seed: int,
     arguments: Mapping[str, Any],
     threads: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> dict[str, float]:
     """Train a module for at most some epochs, and return what it logged last.
 
@@ -61,6 +63,7 @@ def fit(
         data_seed: Seed under which the data is set up: splits are the same for every trial.
         arguments: Further arguments of the Trainer; they override `TRAINER`.
         threads: Threads that PyTorch may use; as many as it does by default.
+        checkpoints: Saves the training, and says what it goes on from; None for neither.
 
     Raises:
         optuna.TrialPruned: The pruner ended the trial.
@@ -74,12 +77,17 @@ def fit(
         lightning.seed_everything(seed, verbose=False)
         module = make_module()
         callbacks = [GiveWay(), *callbacks, pruning]
+        resumed = Resumed() if checkpoints is None else checkpoints.resumed
+        if checkpoints is not None:
+            callbacks.append(checkpoints)
+            own["enable_checkpointing"] = True  # without it Lightning refuses any that saves
         trainer = Trainer(**{**TRAINER, "max_epochs": epochs, "callbacks": callbacks, **own})
         refuse_relaunch(trainer)
-        with _interruptible():
-            trainer.fit(module, datamodule=data)
+        with _interruptible(), _watched(data, checkpoints):
+            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
     pruning.check_pruned()
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+    logged = trainer.callback_metrics or resumed.metrics  # it may have been at its end
+    return {name: float(value) for name, value in logged.items()}
 
 
 class GiveWay(Callback):
@@ -142,6 +150,23 @@ def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
         yield
     finally:
         del vars(data)["setup"]
+
+
+@contextmanager
+def _watched(data: LightningDataModule, checkpoints: Checkpoints | None) -> Iterator[None]:
+    """Let checkpoints see the training loaders when they are made."""
+    if checkpoints is None:
+        yield
+        return
+    vars(data)["train_dataloader"] = partial(_serve, checkpoints, data.train_dataloader)
+    try:
+        yield
+    finally:
+        del vars(data)["train_dataloader"]
+
+
+def _serve(checkpoints: Checkpoints, make: Callable[[], Any]) -> Any:
+    return checkpoints.served(make())
 
 
 @contextmanager

@@ -21,10 +21,12 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError, TrainingError
 from optuna_nas.measuring import device
 from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
+from optuna_nas.pruners import FreezeThaw
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.pruners.lineages import Lineages
 from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
+from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
 from optuna_nas.study.record import noted
 from optuna_nas.study.training import OnEpoch, fit, seeded, seeded_setup
 
@@ -58,6 +60,9 @@ class TrialRun:
         self.seed = int(description.digest([search.seed, _root(trial)])[:8], 16)
         self.measurements: dict[str, dict[str, Any]] = {}
         self.epochs = 0
+        self.resumed = Resumed()
+        self.saved: Saved | None = None
+        self.paused = False
 
     def __call__(self) -> list[float]:
         """Run the trial and return its objective values, in the order of the search.
@@ -71,6 +76,7 @@ class TrialRun:
             prepare(self.search, self.trial.study)
             drawn = self._draw()
             identity = self._identify(drawn)
+            self.saved = self._place(identity)
             earlier = self._earlier(identity)
             if earlier is not None:
                 return self._reuse(earlier)
@@ -189,6 +195,7 @@ class TrialRun:
         }
         pruning = PruningCallback(self.trial, monitors, known, self.on_epoch)
         network = candidate.network
+        checkpoints = self._checkpoints(pruning)
         try:
             return fit(
                 lambda: self.search.make_module(network),
@@ -199,9 +206,34 @@ class TrialRun:
                 data_seed=self.search.seed,
                 arguments=self.search.trainer,
                 threads=self.search.threads,
+                checkpoints=checkpoints,
             )
         finally:
-            self.epochs = pruning.epochs
+            self.epochs = max(pruning.epochs, self.resumed.epochs)
+            finite = all(map(math.isfinite, pruning.metrics.values()))
+            self.paused = self._pauses and pruning.pruned and finite
+
+    @property
+    def _pauses(self) -> bool:
+        """Whether a network that the pruner stops may be taken up again."""
+        return isinstance(self.trial.study.pruner, FreezeThaw)
+
+    def _place(self, identity: str) -> Saved | None:
+        """Where this training leaves its checkpoints, and may have left one."""
+        study = self.trial.study
+        folder = folder_of(self.search.checkpoints, study.study_name, study._storage)
+        if folder is None:
+            return None
+        return Saved(folder, _root(self.trial), identity, self.seed)
+
+    def _checkpoints(self, pruning: PruningCallback) -> Checkpoints | None:
+        """What saves the training, once it is known what it goes on from."""
+        if self.saved is None:
+            return None
+        if "continues" in self.trial.user_attrs:
+            self.resumed = self.saved.read()
+            self._set("resumed", self.resumed.as_json())
+        return Checkpoints(self.saved, pruning, self._pauses, self.resumed)
 
     def _note(self, objective: Objective, measurement: Measurement) -> None:
         if math.isnan(measurement.value):
@@ -231,9 +263,12 @@ class TrialRun:
         self.ended = True
         self._set("measurements", self.measurements)
         seconds = time.monotonic() - self.started
-        self._set("spent", {"epochs": self.epochs, "seconds": round(seconds, 3)})
+        spent = {"epochs": self.epochs - self.resumed.epochs, "seconds": round(seconds, 3)}
+        self._set("spent", spent)
         self._set("ended", reason)
         self._set("outcome", outcome)
+        if self.saved is not None and outcome != "interrupted" and not self.paused:
+            self.saved.remove()
 
     def _set(self, key: str, value: Any) -> None:
         self.trial.set_user_attr(key, value)

@@ -1,0 +1,233 @@
+"""Checkpoints of trainings, so that a network taken up again goes on from its latest one.
+
+Lightning writes them: weights, optimisers, schedules, loops and callbacks. Added here are the
+random numbers, what was logged, and a name that says which training it is: the first trial of the
+network's lineage and the identity of its training. Checkpoints of what is trained to the end are
+removed: a front's networks are trained once more, from scratch, before they are used, and the
+weights of hundreds of trials would fill disks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+from zipfile import ZipFile
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+
+from optuna_nas.pruners.callback import PruningCallback
+from optuna_nas.study.random_state import RandomState
+
+__all__ = ["Checkpoints", "Resumed", "Saved", "folder_of"]
+
+KEY = "optuna_nas"
+EVERY_SECONDS = 5.0
+"""Least time between two checkpoints of a training that goes on."""
+SHARE = 0.02
+"""Most of its time that a training spends on such checkpoints."""
+
+_logger = logging.getLogger(__name__)
+_TEMPORARY: WeakKeyDictionary[BaseStorage, Path] = WeakKeyDictionary()
+
+
+def folder_of(
+    wanted: str | os.PathLike[str] | bool | None, name: str, storage: BaseStorage
+) -> Path | None:
+    """The folder for the checkpoints of a study.
+
+    Args:
+        wanted: A folder; True for `<name>.checkpoints` beside the study's SQLite file, or in the
+            working directory where there is none; False or None for no checkpoints. A study in
+            memory has a temporary folder, which goes when the study does.
+        name: Name of the study.
+        storage: Where the study is.
+    """
+    if wanted is None or wanted is False:
+        return None
+    if wanted is not True:
+        return Path(wanted)
+    backend = getattr(storage, "_backend", storage)
+    file = None
+    if isinstance(backend, RDBStorage) and backend.engine.dialect.name == "sqlite":
+        file = backend.engine.url.database or ":memory:"
+    if isinstance(backend, InMemoryStorage) or file == ":memory:":
+        return _temporary(storage)
+    beside = Path(file).parent if file else Path()
+    return beside.absolute() / (re.sub(r"[^\w.-]", "_", name) + ".checkpoints")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a training goes on from.
+
+    Args:
+        epochs: Epochs trained before; 0 where it begins anew.
+        reason: Why it begins anew; empty where it does not.
+        path: The checkpoint.
+        metrics: What the training had logged last.
+    """
+
+    epochs: int = 0
+    reason: str = ""
+    path: Path | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What the trial's record says of it."""
+        return {"epochs": self.epochs} | ({"reason": self.reason} if self.reason else {})
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The latest checkpoint of a network, there or not.
+
+    Args:
+        folder: Where checkpoints are.
+        root: Number of the first trial of the network's lineage.
+        training: Identity of the training.
+        seed: Its seed.
+    """
+
+    folder: Path
+    root: int
+    training: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / f"{self.root}-{self.training[:12]}-{self.seed:08x}.ckpt"
+
+    def read(self) -> Resumed:
+        """Where the training can go on; a damaged checkpoint is removed, with a warning."""
+        if not self.path.exists():
+            return Resumed(reason=f"no checkpoint {self.path.name} in {self.folder}")
+        try:  # a file of ours, whole or not: pickle is as safe as the study's own code
+            with ZipFile(self.path) as parts:  # torch does not look at every checksum
+                if damaged := parts.testzip():
+                    raise ValueError(f"the checksum of {damaged} is wrong")
+            stored = torch.load(self.path, map_location="cpu", weights_only=False)
+            ours = stored[KEY]
+            if ours["training"] != self.training:
+                raise ValueError("it belongs to another training")
+            return Resumed(ours["epochs"], path=self.path, metrics=ours["metrics"])
+        except Exception as error:  # whatever damaged bytes do to a reader
+            reason = f"checkpoint {self.path} is damaged: {type(error).__name__}: {error}"[:500]
+            _logger.warning(f"{reason}; training from the start")
+            self.remove()
+            return Resumed(reason=reason)
+
+    def remove(self) -> None:
+        """Remove it, and the folder if it was the last one."""
+        for path in (self.path, _part(self.path)):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, or not there
+            self.folder.rmdir()
+
+
+class Checkpoints(Checkpoint):
+    """Saves a training at the end of an epoch, and restores what Lightning leaves out.
+
+    It saves where the pruner pauses the training, and else now and then: so seldom that it costs
+    no more than `SHARE` of the time. What cannot be saved goes on unsaved, with a warning.
+
+    Args:
+        saved: Where to.
+        pruning: Says whether the trial is stopped.
+        pauses: Whether what the pruner stops may be taken up again.
+        resumed: What the training goes on from.
+    """
+
+    def __init__(
+        self, saved: Saved, pruning: PruningCallback, pauses: bool, resumed: Resumed
+    ) -> None:
+        self.resumed = resumed
+        self._saved = saved
+        self._pruning = pruning
+        self._pauses = pauses
+        self._at = time.monotonic()
+        self._cost = 0.0
+        self._random = RandomState()
+        self._stored: dict[str, Any] = {}
+
+    def served(self, loaders: Any) -> Any:
+        """Training loaders, just before their first batch: the place for stored random numbers."""
+        self._random.watch(loaders, self._stored.get("epochs", 0))
+        if "random" in self._stored:
+            self._random.restore(self._stored.pop("random"))
+        return loaders
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take what `on_save_checkpoint` added."""
+        self._stored = checkpoint[KEY]
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the random numbers, what was logged, and which training it is."""
+        checkpoint[KEY] = {
+            "training": self._saved.training,
+            "epochs": trainer.current_epoch + 1,
+            "metrics": {k: float(v) for k, v in trainer.callback_metrics.items()},
+            "stopped": trainer.should_stop and not self._pruning.pruned,
+            "random": self._random.state(),
+        }
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop at once what had stopped by itself."""
+        trainer.should_stop = trainer.should_stop or self._stored.get("stopped", False)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the one step of schedulers on metrics that Lightning takes after it has saved."""
+        for config in trainer.lr_scheduler_configs if self._stored else ():
+            due = config.interval == "epoch" and self._stored["epochs"] % config.frequency == 0
+            metric = self._stored["metrics"].get(config.monitor)
+            if config.reduce_on_plateau and due and metric is not None:
+                pl_module.lr_scheduler_step(config.scheduler, metric)
+        self._at = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, where it is worth it."""
+        due = time.monotonic() - self._at > max(EVERY_SECONDS, self._cost / SHARE)
+        if trainer.strategy.broadcast(self._pauses if self._pruning.pruned else due):
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        started = time.monotonic()
+        path = self._saved.path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(_part(path))
+            if trainer.is_global_zero:
+                os.replace(_part(path), path)  # whoever dies leaves the one before
+        except Exception as error:  # a full disk, or a state of the user's that cannot be pickled
+            _logger.warning(f"cannot save {path}: {type(error).__name__}: {error}; going on")
+        self._at = time.monotonic()
+        self._cost = self._at - started
+
+
+def _part(path: Path) -> Path:
+    return path.with_suffix(".part")
+
+
+def _temporary(storage: BaseStorage) -> Path:
+    if storage not in _TEMPORARY:
+        _TEMPORARY[storage] = Path(tempfile.mkdtemp(prefix="optuna-nas-"))
+        weakref.finalize(storage, shutil.rmtree, _TEMPORARY[storage], ignore_errors=True)
+    return _TEMPORARY[storage]

@@ -41,6 +41,11 @@ def _bench(name: str, text: str) -> None:
 @click.option("--methods", metavar="NAME,NAME,...", help="By default all.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a plot, as HTML.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the result, as JSON. Interrupted, the same command goes on.",
+)
 @JSON
 def search(
     path: Path,
@@ -50,6 +55,7 @@ def search(
     methods: str | None,
     jobs: int,
     plot: Path | None,
+    output: Path | None,
     as_json: bool,
 ) -> None:
     """Replay searches on a table of trained networks: what front for how much training.
@@ -69,9 +75,14 @@ def search(
         ) from None
     names = tuple(METHODS) if methods is None else tuple(methods.split(","))
     try:
-        result = replays.run(str(path), device, seeds, given, names, jobs)
+        result = replays.run(path, device, seeds, given, names, jobs, output)
     except (DataError, DescriptionError) as error:
         fail(error, 2)
+    except KeyboardInterrupt:
+        if output is not None:
+            raise
+        click.echo("interrupted; only with --output it could go on from here", err=True)
+        raise SystemExit(130) from None
     if plot is not None:
         replays.figure(result).write_html(plot)
     if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DataError
 from optuna_nas.model import build
+
+if TYPE_CHECKING:
+    from optuna_nas.objectives.objective import Measurement
 
 __all__ = ["Candidate", "evaluating"]
 
@@ -31,6 +34,7 @@ class Candidate:
         data: What it is trained and validated on; None where there is nothing but a network.
         metrics: What its training logged last; empty before.
         calibrations: Objective name -> what the objective's `calibrate` returned for this study.
+        measured: Objective name -> its measurement, for what follows from several.
     """
 
     drawn: Architecture | nn.Module
@@ -40,6 +44,7 @@ class Candidate:
     data: LightningDataModule | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     calibrations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    measured: dict[str, Measurement] = field(default_factory=dict)
 
     @cached_property
     def network(self) -> nn.Module:

@@ -14,7 +14,7 @@ from optuna.trial import BaseTrial, FixedTrial
 from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.objectives import STAGES, Candidate, Objective
 from optuna_nas.spaces.draws import random_trials
-from optuna_nas.study.training import seeded
+from optuna_nas.study.training import seeded, seeded_setup
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -215,11 +215,13 @@ def _see(
             data=search.data,
             calibrations=calibrations,
         )
-        for objective in wanted:
-            value = float(objective(candidate).value)
-            if np.isnan(value):
-                raise MeasurementError(f"expected a number for {objective.name}, got NaN")
-            sample.values[objective.name] = value
+        with seeded_setup(search.data, search.seed):
+            for objective in wanted:
+                measurement = candidate.measured[objective.name] = objective(candidate)
+                value = float(measurement.value)
+                if np.isnan(value):
+                    raise MeasurementError(f"expected a number for {objective.name}, got NaN")
+                sample.values[objective.name] = value
     except Exception as error:  # whatever a space or an objective of the user's raises
         sample.failure = f"{type(error).__name__}: {error}"
     sample.params = trial.params

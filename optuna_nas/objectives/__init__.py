@@ -23,6 +23,7 @@ from optuna_nas.objectives.snip import SNIP
 from optuna_nas.objectives.synflow import SynFlow
 from optuna_nas.objectives.untrained import untrained_values
 from optuna_nas.objectives.validation_loss import ValidationLoss
+from optuna_nas.objectives.weighted import Weighted
 
 __all__ = [
     "F1",
@@ -48,6 +49,7 @@ __all__ = [
     "Recall",
     "SynFlow",
     "ValidationLoss",
+    "Weighted",
     "resolve",
     "untrained_values",
 ]

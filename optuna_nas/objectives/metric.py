@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optuna_nas.exceptions import TrainingError
 from optuna_nas.objectives.candidate import Candidate
@@ -24,10 +25,18 @@ class Metric(Objective):
     stage: ClassVar[Stage] = "trained"
 
     def __call__(self, candidate: Candidate) -> Measurement:
+        return Measurement(self.logged(candidate.metrics))
+
+    def logged(self, metrics: Mapping[str, Any]) -> float:
+        """Its value among what a training logged.
+
+        Raises:
+            TrainingError: It was not logged.
+        """
         try:
-            return Measurement(float(candidate.metrics[self.monitor]))
+            return float(metrics[self.monitor])
         except KeyError:
-            logged = ", ".join(sorted(candidate.metrics)) or "nothing"
+            logged = ", ".join(sorted(metrics)) or "nothing"
             raise TrainingError(
                 f"expected the LightningModule to log {self.monitor!r}, got {logged}; "
                 f"call self.log({self.monitor!r}, ...) in validation_step, or use "

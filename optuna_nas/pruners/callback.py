@@ -18,7 +18,10 @@ from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.pruners.curve import bare, in_order, report, should_prune
 from optuna_nas.pruners.link import Link, serve
 
-__all__ = ["PruningCallback", "refuse_relaunch"]
+__all__ = ["Monitor", "PruningCallback", "refuse_relaunch"]
+
+Monitor = str | Callable[[Mapping[str, Any]], float]
+"""A logged metric, or what makes a number of all that are logged."""
 
 
 class PruningCallback(Callback):
@@ -34,8 +37,9 @@ class PruningCallback(Callback):
     Args:
         trial: The running trial; None on ranks other than 0 where the launcher runs the script
             several times (torchrun).
-        monitor: Logged metric, or metrics, or objective name -> logged metric. A metric named as
-            an objective fills it, any other the next one that is not in `known`.
+        monitor: Logged metric, or metrics, or objective name -> logged metric, or a function of
+            all that is logged. A metric named as an objective fills it, any other the next one
+            that is not in `known`.
         known: Objective name -> value that training does not change. Where the study has no
             metric names, the monitored objectives come first.
         on_epoch: Told the epochs finished and the values reported, in the process of the trial.
@@ -53,7 +57,7 @@ class PruningCallback(Callback):
     def __init__(
         self,
         trial: BaseTrial | None,
-        monitor: str | Sequence[str] | Mapping[str, str],
+        monitor: str | Sequence[str] | Mapping[str, Monitor],
         known: Mapping[str, float] | None = None,
         on_epoch: Callable[[int, Mapping[str, float]], None] | None = None,
     ) -> None:
@@ -136,13 +140,17 @@ class PruningCallback(Callback):
 
     def _values(self, trainer: Trainer) -> dict[str, float]:
         logged = trainer.callback_metrics
-        missing = [name for name in self._monitors.values() if name not in logged]
+        wanted = [name for name in self._monitors.values() if isinstance(name, str)]
+        missing = [name for name in wanted if name not in logged]
         if missing:
             raise TrainingError(
                 f"expected the training to log {missing}, got {sorted(logged)}; "
                 "log it by self.log(...) in validation_step, or monitor another metric"
             )
-        monitored = {key: float(logged[name]) for key, name in self._monitors.items()}
+        monitored = {
+            key: float(logged[monitor] if isinstance(monitor, str) else monitor(logged))
+            for key, monitor in self._monitors.items()
+        }
         return monitored | self._known
 
     def _judge(self, epochs: int, values: Mapping[str, float], judged: bool) -> bool:
@@ -204,10 +212,10 @@ def refuse_relaunch(trainer: Trainer) -> None:
 
 def _fill(
     trial: BaseTrial | None,
-    monitor: str | Sequence[str] | Mapping[str, str],
+    monitor: str | Sequence[str] | Mapping[str, Monitor],
     known: Mapping[str, float],
-) -> dict[str, str]:
-    """Objective name -> logged metric that fills it."""
+) -> dict[str, Monitor]:
+    """Objective name -> logged metric, or function of those logged, that fills it."""
     study = trial.study if isinstance(trial, Trial) else None
     filled = dict(monitor) if isinstance(monitor, Mapping) else {}
     if not isinstance(monitor, Mapping):

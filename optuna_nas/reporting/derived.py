@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from optuna_nas.study.record import Record
 
-__all__ = ["Derived", "derived"]
+__all__ = ["Derived", "derived", "parts"]
 
 
 class Derived(NamedTuple):
@@ -20,11 +20,12 @@ class Derived(NamedTuple):
 def derived(record: Record) -> Mapping[str, Derived]:
     """What follows from the measurements of a network, where they were made.
 
-    `latency per accuracy`: the latency of one inference over the accuracy in points (hundredths),
-    so less is better. `energy per inference`: as measured.
+    What weighted sums are made of, by its own name. `latency per accuracy`: the latency of one
+    inference over the accuracy in points (hundredths), so less is better. `energy per inference`:
+    as measured.
     """
     known = {name: m["value"] for name, m in record.measurements.items()} | dict(record.values)
-    found: dict[str, Derived] = {}
+    found = parts(record)
     if "latency" in known and known.get("accuracy", 0.0) > 0:
         measured = record.measurements.get("latency", {})
         one = known["latency"] / measured.get("batch", 1)
@@ -34,3 +35,15 @@ def derived(record: Record) -> Mapping[str, Derived]:
         unit = record.measurements.get("energy", {}).get("unit", "mJ")
         found["energy per inference"] = Derived(known["energy"], unit)
     return found
+
+
+def parts(record: Record) -> dict[str, Derived]:
+    """What weighted sums of a network are made of, but for parameters, which have a place."""
+    sums = [m["parts"] for m in record.measurements.values() if "parts" in m]
+    names = dict.fromkeys(name for one in sums for name in one if name != "parameters")
+    known = {name: record.measurements.get(name, {}) for name in names}
+    return {
+        name: Derived(measured["value"], measured["unit"])
+        for name, measured in known.items()
+        if "value" in measured
+    }

@@ -9,9 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from optuna_nas.reporting.derived import parts
 from optuna_nas.reporting.front import front
 from optuna_nas.reporting.noise import tied
-from optuna_nas.reporting.text import one_line, quantity, with_spread
+from optuna_nas.reporting.text import heading, one_line, quantity, with_spread
 from optuna_nas.reporting.trust import headings
 from optuna_nas.study.record import Record, objective_names
 
@@ -43,11 +44,20 @@ def networks_table(
         table.add_column(Text(title.replace(" (", "\n(", 1)), justify="right", overflow="fold")
     if noisy:
         table.add_column("tied\nwith", justify="right", overflow="fold")
+    weighed = {n: part.unit for r in shown for n, part in parts(r).items() if n not in names}
+    for name, unit in weighed.items():
+        title = heading(name, unit).replace(" (", "\n(", 1)
+        table.add_column(Text(title), justify="right", overflow="fold")
     if "parameters" not in names:
         table.add_column("parameters", justify="right", overflow="fold")
     table.add_column("network")
     for record in shown:
         others = [", ".join(map(str, ties[record.number]))] if noisy else []
+        found = parts(record)
+        others += [
+            with_spread(found[name].value, record.spread(name)) if name in found else ""
+            for name in weighed
+        ]
         table.add_row(*_numbers(record, names, others), _network(record, one_line_each))
     return table
 

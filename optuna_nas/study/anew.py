@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
 from optuna_nas.exceptions import MeasurementError
-from optuna_nas.objectives import Candidate, Objective
+from optuna_nas.objectives import Candidate, Measurement, Objective, Weighted
 from optuna_nas.pruners.curve import PREFIX, from_json, to_json
 from optuna_nas.pruners.lineages import RUNG
 from optuna_nas.study.record import noted
@@ -63,9 +63,11 @@ def measured_anew(
         return _failed(search, anew, objectives, f"{type(measured).__name__}: {measured}"[:2000])
     found |= measured
     here = {o.name: found[o.name] for o in objectives}
-    anew.user_attrs = {**trial.user_attrs, "measurements": {**before, **here}}
     _renew(search, anew, {name: m["value"] for name, m in here.items()})
-    for objective in objectives:
+    sums = [o for o in _depending(search, here) if o.name in before]
+    here |= {o.name: _combined(o, {**before, **here}) for o in sums}
+    anew.user_attrs = {**trial.user_attrs, "measurements": {**before, **here}}
+    for objective in (*objectives, *sums):
         _constrain(anew, objective, here[objective.name]["value"])
     return _judged(anew)
 
@@ -118,12 +120,31 @@ def _measures_a_layer(
     return True
 
 
+def _depending(search: Search, names: Iterable[str]) -> list[Weighted]:
+    """The weighted sums of a search that have one of these among their parts."""
+    sums = [o for o in search.measured if isinstance(o, Weighted)]
+    return [o for o in sums if {part.name for part in o.parts} & set(names)]
+
+
+def _combined(objective: Weighted, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    parts = {part.name: found[part.name] for part in objective.parts}
+    known = {name: Measurement(part["value"], part["spread"]) for name, part in parts.items()}
+    return noted(objective, objective.combined(known))
+
+
 def _renew(search: Search, trial: FrozenTrial, here: Mapping[str, float]) -> None:
     """Put what was measured here into the curve, the rungs and the values of a trial."""
+    measured = trial.user_attrs["measurements"]
+    there = {name: measured[name]["value"] for name in here if name in measured}
+
+    def now(objective: Objective, value: float) -> float:
+        if isinstance(objective, Weighted):
+            return value + objective.of(here) - objective.of(there)
+        return here.get(objective.name, value)
 
     def renewed(stored: Any) -> Any:
         before = from_json(stored if isinstance(stored, list) else [stored])
-        anew = [here.get(o.name, v) for o, v in zip(search.optimised, before, strict=True)]
+        anew = [now(o, v) for o, v in zip(search.optimised, before, strict=True)]
         return to_json(anew) if isinstance(stored, list) else anew[0]
 
     attrs = trial.system_attrs
@@ -161,6 +182,7 @@ def _failed(
     """A trial that cannot be measured here, without what was measured of it elsewhere."""
     gone = {o.name for o in objectives}
     _renew(search, trial, dict.fromkeys(gone, math.nan))
+    gone |= {o.name for o in _depending(search, gone)}
     trial.values, trial.state = None, TrialState.FAIL
     kept = {k: v for k, v in trial.user_attrs["measurements"].items() if k not in gone}
     said = {"measurements": kept, "outcome": "failed", "ended": reason}

@@ -15,7 +15,7 @@ from optuna.trial import FixedTrial, FrozenTrial
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.measuring.device import fingerprint
-from optuna_nas.objectives import STAGES, Candidate, Objective
+from optuna_nas.objectives import STAGES, Candidate, Objective, Weighted
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.training import seeded
 
@@ -90,8 +90,12 @@ def remeasure(
 
 
 def device_dependent(search: Search) -> list[Objective]:
-    """What a search measures that depends on the machine, and not on training."""
-    return [o for o in search.measured if o.on_device and o.stage != STAGES[-1]]
+    """What a search measures that depends on the machine, and not on training.
+
+    Weighted sums are left out: they follow from what is measured.
+    """
+    known = (o for o in search.measured if o.on_device and o.stage != STAGES[-1])
+    return [o for o in known if not isinstance(o, Weighted)]
 
 
 def rebuilt(

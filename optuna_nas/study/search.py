@@ -19,12 +19,12 @@ from optuna.storages import BaseStorage
 from torch import nn
 
 from optuna_nas import datasets, pruners, samplers
-from optuna_nas import objectives as objective_classes
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.model import METRICS, Classifier
-from optuna_nas.names import choose
-from optuna_nas.objectives import STAGES, Metric, Objective, Parameters
+from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighted, resolve
+from optuna_nas.objectives.registry import each_once
+from optuna_nas.pruners.callback import Monitor
 from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
@@ -123,30 +123,49 @@ class Search:
             )
         if len(self.optimised) > 1:
             check_pruner(pruner)
+        each_once((*self.capped, *self.optimised, *self.parts))
 
     @cached_property
     def optimised(self) -> tuple[Objective, ...]:
         """The objectives, names resolved."""
-        return tuple(map(_objective, self.objectives))
+        return tuple(map(resolve, self.objectives))
 
     @cached_property
     def capped(self) -> tuple[Objective, ...]:
         """The constraints, names resolved."""
-        return tuple(map(_objective, self.constraints))
+        return tuple(map(resolve, self.constraints))
 
     @cached_property
     def measured(self) -> tuple[Objective, ...]:
         """Everything a candidate is measured by, in the order in which it is: cheap caps first."""
-        everything = {o.name: o for o in (*self.capped, *self.optimised)}
+        everything = each_once((*self.capped, *self.optimised, *self.parts))
         everything.setdefault("parameters", Parameters())
-        return tuple(
-            sorted(everything.values(), key=lambda o: (STAGES.index(o.stage), o.on_device))
-        )
 
-    @cached_property
-    def monitors(self) -> dict[str, str]:
-        """Objective name -> the logged metric that fills it while a network trains."""
-        return {o.name: o.monitor for o in self.optimised if isinstance(o, Metric)}
+        def when(objective: Objective) -> tuple[int, bool, bool]:
+            derived = isinstance(objective, Weighted)
+            return STAGES.index(objective.stage), derived, objective.on_device
+
+        return tuple(sorted(everything.values(), key=when))
+
+    @property
+    def parts(self) -> tuple[Objective, ...]:
+        """What weighted sums among the objectives and constraints are made of."""
+        given = (*self.optimised, *self.capped)
+        return tuple(part for o in given if isinstance(o, Weighted) for part in o.parts)
+
+    def monitors(self, known: Mapping[str, float]) -> dict[str, Monitor]:
+        """Objective name -> the logged metric that fills it while a network trains.
+
+        Args:
+            known: Name -> value of what was measured of the network before.
+        """
+        found: dict[str, Monitor] = {
+            o.name: o.monitor for o in self.optimised if isinstance(o, Metric)
+        }
+        for objective in self.optimised:
+            if isinstance(objective, Weighted) and objective.stage == STAGES[-1]:
+                found[objective.name] = partial(objective.while_training, known=known)
+        return found
 
     @property
     def on_device(self) -> bool:
@@ -196,7 +215,7 @@ class Search:
             "pruner": describe(self.pruner),
             "trainer": describe(self.trainer),
             "seed": self.seed,
-        }
+        } | ({"parts": describe(self.parts)} if self.parts else {})
 
     @cached_property
     def prepared(self) -> WeakKeyDictionary[BaseStorage, dict[int, dict[str, BaseDistribution]]]:
@@ -323,12 +342,3 @@ class Search:
         if isinstance(self.pruner, BasePruner):
             return copy.deepcopy(self.pruner)
         return pruners.by_name(self.pruner, self.fidelity.min_epochs, self.fidelity.max_epochs)
-
-
-def _objective(objective: Objective | str) -> Objective:
-    if isinstance(objective, Objective):
-        return objective
-    if not isinstance(objective, str):
-        raise DescriptionError(f"expected an objective or its name, got {objective!r}")
-    make: Callable[[], Objective] = choose("objective", objective, objective_classes.NAMES)
-    return make()

@@ -88,8 +88,9 @@ class TrialRun:
                 data=self.search.data,
                 calibrations=self.trial.study.user_attrs["calibrations"],
             )
-            for stage in STAGES[:-1]:
-                self._measure(candidate, stage)
+            with seeded_setup(self.search.data, self.search.seed):
+                for stage in STAGES[:-1]:
+                    self._measure(candidate, stage)
             if any(o.stage == STAGES[-1] for o in self.search.measured):
                 candidate.metrics = self._train(candidate)
             with seeded_setup(self.search.data, self.search.seed):
@@ -168,6 +169,7 @@ class TrialRun:
             if objective.stage != stage:
                 continue
             measurement = objective(candidate)
+            candidate.measured[objective.name] = measurement
             self._note(objective, measurement)
             violation = objective.violation(measurement.value)
             if violation is None:
@@ -185,7 +187,7 @@ class TrialRun:
         raise optuna.TrialPruned(reason)
 
     def _train(self, candidate: Candidate) -> dict[str, float]:
-        monitors = self.search.monitors
+        monitors = self.search.monitors({n: m["value"] for n, m in self.measurements.items()})
         self._set("measurements", self.measurements)
         # What is neither known nor logged at a rung is reported as a constant: it decides nothing.
         known = {

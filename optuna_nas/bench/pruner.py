@@ -5,10 +5,10 @@ Cost: a trial reaches the first rung of a study of many trials in memory; ours w
 Hyperband with one, in turn in the same run.
 
 Kept: the first 200 cells of NAS-Bench-201 with their validation curves on CIFAR-10 and latency
-measured on a Xeon Gold 6226, in random orders, one after another, beside halving by accuracy
-alone. The pruner is asked during the first half of the training: a rung near its end saves
-nothing. `front` is the hypervolume of the survivors over that of all, the reference being the
-worst of all; `epochs` the share of full training.
+measured on a Xeon Gold 6226, in random orders, one after another: halving, halving by accuracy
+alone, and `LearningCurve` from the first rung on. The pruner is asked during the first half of the
+training: a rung near its end saves nothing. `front` is the hypervolume of the survivors over that
+of all, the reference being the worst of all; `epochs` the share of full training.
 
 Source: Dong and Yang 2020, arXiv:2001.00326; latencies: Lee et al. 2021, arXiv:2106.08630.
 """
@@ -32,7 +32,13 @@ from optuna.trial import TrialState, create_trial
 from rich.table import Table
 
 from optuna_nas.pareto import hypervolume, losses
-from optuna_nas.pruners import ParetoHyperband, ParetoSuccessiveHalving, report, should_prune
+from optuna_nas.pruners import (
+    LearningCurve,
+    ParetoHyperband,
+    ParetoSuccessiveHalving,
+    report,
+    should_prune,
+)
 
 __all__ = ["data_folder", "decision_ms", "halve", "real_curves", "run", "table"]
 
@@ -75,6 +81,10 @@ def table(result: dict[str, Any]) -> Table:
         case = f"rung {row['min_resource']}, factor {row['reduction_factor']}"
         ours, one = (f"{row[k]['front']:.3f} of the front" for k in ("pareto", "accuracy"))
         shown.add_row(case, ours, one, "", f"{row['pareto']['epochs']:.3f} of the epochs")
+        extrapolated = row["learning_curve"]
+        share = f"{extrapolated['epochs']:.3f} of the epochs"
+        case = f"extrapolation from epoch {row['min_resource']}"
+        shown.add_row(case, f"{extrapolated['front']:.3f} of the front", "", "", share)
     return shown
 
 
@@ -169,12 +179,14 @@ def _kept(
     reference = points.max(axis=0).tolist()
     whole = hypervolume(points, reference)
 
-    def replay(blind: bool) -> dict[str, float]:
+    def halving() -> BasePruner:
+        return ParetoSuccessiveHalving(min_resource, reduction_factor)
+
+    def replay(make_pruner: Callable[[], BasePruner], blind: bool = False) -> dict[str, float]:
         fronts, shares = [], []
         for seed in range(seeds):
             order = np.random.default_rng(seed).permutation(len(latency)).tolist()
-            pruner = ParetoSuccessiveHalving(min_resource, reduction_factor)
-            survivors, epochs = halve(accuracy, latency, pruner, order, blind)
+            survivors, epochs = halve(accuracy, latency, make_pruner(), order, blind)
             fronts.append(hypervolume(points[survivors], reference) / whole)
             shares.append(epochs / accuracy.size)
         return {
@@ -187,8 +199,9 @@ def _kept(
     return {
         "min_resource": min_resource,
         "reduction_factor": reduction_factor,
-        "pareto": replay(blind=False),
-        "accuracy": replay(blind=True),
+        "pareto": replay(halving),
+        "accuracy": replay(halving, blind=True),
+        "learning_curve": replay(lambda: LearningCurve(warmup=min_resource)),
     }
 
 

@@ -2,9 +2,9 @@
 
     report(trial, step, values) -> storage -> should_prune(trial) -> go on, or stop
 
-`ParetoHyperband` and `ParetoSuccessiveHalving` are Optuna pruners; `PruningCallback` reports to
-them from Lightning. What they need is in storage: any number of workers and a resumed study decide
-as one process would.
+`ParetoHyperband`, `ParetoSuccessiveHalving` and `LearningCurve` are Optuna pruners;
+`PruningCallback` reports to them from Lightning. What they need is in storage: any number of
+workers and a resumed study decide as one process would.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna_nas.names import choose
 from optuna_nas.pruners.curve import curve, report, should_prune
 from optuna_nas.pruners.freeze_thaw import FreezeThaw
+from optuna_nas.pruners.learning_curve import LearningCurve
 from optuna_nas.pruners.pareto_hyperband import ParetoHyperband
 from optuna_nas.pruners.pareto_successive_halving import ParetoSuccessiveHalving
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FreezeThaw",
+    "LearningCurve",
     "ParetoHyperband",
     "ParetoSuccessiveHalving",
     "PruningCallback",
@@ -38,12 +40,13 @@ __all__ = [
 NAMES: dict[str, Callable[[int, int], BasePruner]] = {
     "freeze-thaw": lambda least, most: FreezeThaw([least]),
     "hyperband": lambda least, most: ParetoHyperband(min_resource=least, max_resource=most),
+    "learning-curve": lambda least, most: LearningCurve(warmup=least),
     "none": lambda least, most: NopPruner(),
 }
 
 
 def by_name(name: str, min_resource: int, max_resource: int) -> BasePruner:
-    """Make the pruner of that name: "hyperband" or "freeze-thaw" (ours), or "none".
+    """Make the pruner of that name: "hyperband", "learning-curve" or "freeze-thaw", or "none".
 
     Args:
         name: The name.

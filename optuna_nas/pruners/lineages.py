@@ -18,6 +18,8 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from optuna_nas.pruners.curve import curve
+
 __all__ = ["Lineages", "completed_rung"]
 
 CONTINUES = "continues"
@@ -42,12 +44,25 @@ class Lineages:
         """Number of the first trial of a trial's lineage."""
         return self._first(trial.number) if CONTINUES in trial.user_attrs else trial.number
 
+    def earlier(self, trial: FrozenTrial) -> FrozenTrial | None:
+        """The trial that a trial continues, if it does."""
+        number = trial.user_attrs.get(CONTINUES, trial.number)
+        return self.trials[number] if 0 <= number < trial.number else None
+
     def inherited(self, trial: FrozenTrial) -> Mapping[str, Any]:
         """System attributes of a trial on top of those of the trials that it continues."""
-        earlier = trial.user_attrs.get(CONTINUES, trial.number)
-        if not 0 <= earlier < trial.number:
+        earlier = self.earlier(trial)
+        if earlier is None:
             return trial.system_attrs
-        return ChainMap(dict(trial.system_attrs), dict(self.inherited(self._trials[earlier])))
+        return ChainMap(dict(trial.system_attrs), dict(self.inherited(earlier)))
+
+    def curve(self, trial: FrozenTrial) -> dict[int, tuple[float, ...]]:
+        """What a network reported up to a trial: step -> values of the latest to report it."""
+        reported = curve(trial, len(self._study.directions))
+        earlier = self.earlier(trial)
+        if earlier is None:
+            return reported
+        return dict(sorted((self.curve(earlier) | reported).items()))
 
     def rivals(self, trial: FrozenTrial, rung: int, competes: Callable[[int], bool]) -> list[Any]:
         """What the other lineages that compete have stored at a rung, each once.
@@ -67,16 +82,17 @@ class Lineages:
         return [value for first, value in stored.items() if competes(first)]
 
     @cached_property
-    def _trials(self) -> list[FrozenTrial]:
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial of the study, as it is now."""
         return self._study.get_trials(deepcopy=False)
 
     @cached_property
     def _finished(self) -> _Finished:
-        return _finished(self._study, self._trials)
+        return _finished(self._study, self.trials)
 
     @cached_property
     def _open(self) -> _Left:
-        return _Left(self._trials[self._finished.count :])
+        return _Left(self.trials[self._finished.count :])
 
     @cached_property
     def _continues(self) -> dict[int, int]:

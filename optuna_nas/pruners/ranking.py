@@ -96,12 +96,19 @@ def _before_first(layer: Losses) -> int:
     return int(count[added > added[place.reshape(-1)[0]]].sum())
 
 
-def traded(points: Losses) -> Losses:
-    """Losses whose plain dominance has the trade-offs; constant objectives are left out."""
-    varying = points[:, (points != points[0]).any(axis=0)]
+def traded(points: Losses, everyone: Losses | None = None) -> Losses:
+    """Losses whose plain dominance has the trade-offs; constant objectives are left out.
+
+    Args:
+        points: Losses (N, M).
+        everyone: Losses that say how wide each objective ranges (K, M); the points by default.
+    """
+    everyone = points if everyone is None else everyone
+    varies = (everyone != everyone[0]).any(axis=0)
+    varying = points[:, varies]
     if varying.shape[1] < 2:
         return varying if varying.shape[1] else points
-    scaled = _scaled(varying, varying)
+    scaled = _scaled(varying, everyone[:, varies])
     traded: Losses = (1 - TRADE) * scaled + TRADE * scaled.sum(axis=1, keepdims=True)
     return traded
 

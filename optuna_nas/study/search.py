@@ -53,8 +53,9 @@ class Search:
         module: Makes the LightningModule to train from the network; a classifier by default.
         fidelity: How many epochs a network is trained, at least and at most.
         sampler: `nsga2`, `predictor`, `tpe`, `gp`, `random`, or any Optuna sampler.
-        pruner: `hyperband`, `freeze-thaw` (with `predictor`, which takes paused networks up
-            again), `none`, or any Optuna pruner that allows several objectives.
+        pruner: `hyperband`, `learning-curve` (stops what is unlikely to end on the front),
+            `freeze-thaw` (with `predictor`, which takes paused networks up again), `none`, or any
+            Optuna pruner that allows several objectives.
         trainer: Further arguments of the Lightning Trainer.
         threads: Threads that PyTorch may use for training; its own choice by default. Small
             networks train faster with 1, and never fight other workers for the cores.

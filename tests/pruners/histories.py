@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import optuna
 from hypothesis import strategies as st
 from optuna.trial import TrialState
@@ -75,3 +76,15 @@ def check_constant_changes_nothing(make_pruner, history, one, other, first):
 def study_with(pruner, directions):
     """A study in memory, always of one name, so that brackets are equal too."""
     return optuna.create_study(study_name="twin", directions=directions, pruner=pruner)
+
+
+def candidates(seed, useless=50, useful=150, epochs=64):
+    """Accuracies (N, epochs) and latencies (N,): the first ones stay at chance and are fastest."""
+    rng = np.random.default_rng(seed)
+    fast, slow = rng.uniform(0.05, 0.1, useless), np.exp(rng.uniform(-2.3, 2.1, useful))
+    best = 0.55 + 0.4 * (1 - np.exp(-slow / 2)) * rng.uniform(0.6, 1, useful)
+    final = np.concatenate([np.full(useless, 0.1), best])[:, None]
+    pace = rng.uniform(3, 15, useless + useful)[:, None]
+    learned = 0.1 + (final - 0.1) * (1 - np.exp(-np.arange(1, epochs + 1) / pace))
+    noise = rng.normal(0, (0.003, 0.015)[seed % 2], learned.shape)
+    return learned + noise, np.concatenate([fast, slow]), rng.permutation(useless + useful)

@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 import pytest
 from histories import (
+    candidates,
     check_constant_changes_nothing,
     check_equal_to_optunas,
     histories,
@@ -139,18 +140,6 @@ def test_its_arguments_are_those_of_optuna():
     ours = inspect.signature(ParetoSuccessiveHalving).parameters.values()
     optunas = inspect.signature(SuccessiveHalvingPruner).parameters.values()
     assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in optunas]
-
-
-def candidates(seed, useless=50, useful=150, epochs=64):
-    """Accuracies (N, epochs) and latencies (N,): the first ones stay at chance and are fastest."""
-    rng = np.random.default_rng(seed)
-    fast, slow = rng.uniform(0.05, 0.1, useless), np.exp(rng.uniform(-2.3, 2.1, useful))
-    best = 0.55 + 0.4 * (1 - np.exp(-slow / 2)) * rng.uniform(0.6, 1, useful)
-    final = np.concatenate([np.full(useless, 0.1), best])[:, None]
-    pace = rng.uniform(3, 15, useless + useful)[:, None]
-    learned = 0.1 + (final - 0.1) * (1 - np.exp(-np.arange(1, epochs + 1) / pace))
-    noise = rng.normal(0, (0.003, 0.015)[seed % 2], learned.shape)
-    return learned + noise, np.concatenate([fast, slow]), rng.permutation(useless + useful)
 
 
 ladders = [(1, 3, 4), (2, 3, 4), (1, 4, 4), (2, 3, 3), (3, 3, 3), (1, 2, 6), (4, 4, 2), (12, 4, 2)]

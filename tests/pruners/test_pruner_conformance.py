@@ -10,7 +10,7 @@ from optuna.storages._grpc.server import make_server
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import OperationalError
 
-from optuna_nas.pruners import ParetoHyperband, ParetoSuccessiveHalving
+from optuna_nas.pruners import LearningCurve, ParetoHyperband, ParetoSuccessiveHalving
 from optuna_nas.testing import PrunerConformance
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "postgresql://root@127.0.0.1:5432/test")
@@ -77,3 +77,8 @@ class TestParetoSuccessiveHalving(EveryStorage):
 class TestParetoHyperband(EveryStorage):
     def make_pruner(self):
         return ParetoHyperband(min_resource=1, max_resource=4, reduction_factor=2)
+
+
+class TestLearningCurve(EveryStorage):
+    def make_pruner(self):
+        return LearningCurve(warmup=2, startup=4)

@@ -55,12 +55,13 @@ class Fit:
         for row, (_, exact) in zip(told, looked, strict=True):
             row[list(exact)] = list(exact.values())
         more = encoder([drawn for drawn, _ in looked]) if looked else columns[:0]
-        self.surrogate = Surrogate(columns[used], seen, known, seed, more, told)
+        telling = encoder.telling
+        self.surrogate = Surrogate(columns[used], seen, known, telling, seed, more, told)
         capped = [i for i, network in enumerate(networks) if network.violation is not None]
         violations = np.array([networks[i].violation for i in capped])
         self._violation = None
         if len(violations) and violations.min() <= 0 < violations.max():
-            self._violation = Forest(columns[capped], violations, seed)
+            self._violation = Forest(columns[capped], violations, telling, seed)
 
     def seen(self, networks: Sequence[Network]) -> Losses:
         """Losses at each rung and at the end (N, L, M), NaN where they were not seen."""

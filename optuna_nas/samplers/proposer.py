@@ -37,8 +37,6 @@ SHORTLIST = 10
 LOOKED = "nas:looked"
 """System attribute of a trial: parameters of networks that were looked at before it was proposed,
 and what is known of them."""
-SAMPLES = 16
-"""Samples of what might be true in the closer look."""
 NEW_PER_OLD = 0.5
 """Steps spent on new networks for each spent on taking up paused ones."""
 REFIT = 0.02
@@ -147,23 +145,20 @@ class Proposer:
         if not pool:
             return self._at_random(outlook.networks, rng)
         columns = outlook.fit.encoder([genes(proposal) for proposal in pool])
-        told = outlook.fit.surrogate.proposed(columns, 1, rng)[0]
-        worth = outlook.gain(told) * outlook.fit.feasible(columns)
+        told = outlook.fit.surrogate.proposed(columns, rng)
+        feasible = outlook.fit.feasible(columns)
         # Where nothing adds anything, any is as good as another.
+        worth = outlook.gain(told) * feasible
         order = np.lexsort((rng.random(len(pool)), -worth))[:SHORTLIST]
-        close = outlook.fit.surrogate.proposed(columns[order], SAMPLES, rng)
         exact = [self._exact(study, pool[i]) for i in order]
+        for i, losses_told in zip(order, exact, strict=True):
+            told[i, list(losses_told)] = list(losses_told.values())
         if any(exact):
             params = [dict(pool[i].params) for i in order]
-            told = [list(row.items()) for row in exact]
-            study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, told])
-        for row, losses_told in zip(close.swapaxes(0, 1), exact, strict=True):
-            for m, loss in losses_told.items():
-                row[:, m] = loss
-        gains = np.mean([outlook.gain(sample) for sample in close], axis=0)
-        best = int(np.argmax(gains * outlook.fit.feasible(columns[order])))
-        chosen: Proposal = pool[int(order[best])]
-        return chosen.params
+            known = [list(losses_told.items()) for losses_told in exact]
+            study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, known])
+        gains = (outlook.gain(told) * feasible)[order]
+        return pool[int(order[gains.argmax()])].params
 
     def _exact(self, study: optuna.Study, proposal: Proposal) -> dict[int, float]:
         """Place of an objective -> its exact loss, for those that can be told."""
@@ -191,7 +186,10 @@ class Proposer:
     def _pool(
         self, networks: Sequence[Network], parents: Sequence[Network], rng: np.random.Generator
     ) -> list[Proposal]:
-        """Networks that are new, each once; a third at random, the others children."""
+        """Networks that are new; a third at random, the others children.
+
+        Equal networks with other parameters stay: what is known of them need not be equal.
+        """
         tried = self._tried(networks)
         pool: dict[Any, Proposal] = {}
         size = self._pool_size(rng)
@@ -202,7 +200,7 @@ class Proposer:
                 chosen = [parents[int(rng.random() * len(parents))] for _ in range(count)]
             proposal = self._child(chosen, networks, rng)
             if proposal.identity not in tried:
-                pool.setdefault(proposal.identity, proposal)
+                pool.setdefault(frozenset(proposal.params.items()), proposal)
         return list(pool.values())
 
     def _pool_size(self, rng: np.random.Generator) -> int:

@@ -23,6 +23,8 @@ Columns = NDArray[np.float32]
 TREES = 60
 FEW = 15
 """Networks from which on what a straight line leaves is learned too."""
+MOST = 500
+"""Networks, the last ones, that this is learned from."""
 NOISE = 0.3
 """Deviation from a straight line assumed before any is seen, in spreads of the values."""
 FAR = 5.0
@@ -30,27 +32,42 @@ FAR = 5.0
 
 
 class Forest:
-    """Extremely randomised trees.
+    """Extremely randomised trees, half of which see only the columns that tell most.
 
     Args:
         columns: Genes (N, C).
         values: What the networks are worth (N,).
+        telling: How many columns, the first ones, half of the trees see.
         seed: Seed of the trees.
         smallest: Fewest networks in a leaf.
 
     Source: Geurts, Ernst and Wehenkel 2006, doi:10.1007/s10994-006-6226-1.
     """
 
-    def __init__(self, columns: Columns, values: Floats, seed: int, smallest: int = 1) -> None:
-        model = ExtraTreesRegressor(
-            TREES, max_features=0.5, min_samples_leaf=smallest, random_state=seed
-        )
-        self._trees = model.fit(columns, values).estimators_
+    def __init__(
+        self, columns: Columns, values: Floats, telling: int, seed: int, smallest: int = 1
+    ) -> None:
+        self._trees = []
+        for half, width in enumerate((telling, columns.shape[1])):
+            model = ExtraTreesRegressor(
+                TREES // 2, max_features=0.5, min_samples_leaf=smallest, random_state=seed + half
+            )
+            fitted = model.fit(columns[:, :width], values).estimators_
+            self._trees += [(width, tree.tree_) for tree in fitted]
 
     def __call__(self, columns: Columns) -> Floats:
         """Each tree's prediction (trees, N)."""
-        columns = np.ascontiguousarray(columns, dtype=np.float32)
-        told: Floats = np.stack([t.predict(columns, check_input=False) for t in self._trees])
+        views = {
+            width: np.ascontiguousarray(columns[:, :width], dtype=np.float32)
+            for width, _ in self._trees
+        }
+        told: Floats = np.stack([tree.predict(views[width])[:, 0] for width, tree in self._trees])
+        return told
+
+    def sample(self, columns: Columns, rng: np.random.Generator) -> Floats:
+        """The predictions of one tree, drawn at random (N,)."""
+        width, tree = self._trees[int(rng.integers(len(self._trees)))]
+        told: Floats = tree.predict(np.ascontiguousarray(columns[:, :width]))[:, 0]
         return told
 
 
@@ -61,15 +78,22 @@ class Trend:
         inputs: What the values depend on linearly (N, D).
         values: What to predict (N,), in units of their spread.
         slope: Slope expected of every input.
-        seed: Seed of the forest.
         columns: Further inputs of the forest (N, C).
+        telling: How many of them, the first ones, tell most.
+        seed: Seed of the forest.
 
     Attributes:
         noise: Standard deviation of the values around the linear model.
     """
 
     def __init__(
-        self, inputs: Floats, values: Floats, slope: float, seed: int, columns: Columns
+        self,
+        inputs: Floats,
+        values: Floats,
+        slope: float,
+        columns: Columns,
+        telling: int,
+        seed: int,
     ) -> None:
         self._centre = inputs.mean(axis=0) if len(values) else np.zeros(inputs.shape[1])
         self._height = float(values.mean()) if len(values) else 0.0
@@ -83,14 +107,15 @@ class Trend:
         self.noise = float(np.sqrt((left @ left + 3 * NOISE**2) / (len(left) + 3)))
         self._forest = None
         if len(values) >= FEW:
-            self._forest = Forest(np.hstack((columns, inputs)), left, seed, smallest=2)
+            both = np.hstack((inputs, columns)).astype(np.float32)[-MOST:]
+            self._forest = Forest(both, left[-MOST:], inputs.shape[1] + telling, seed, smallest=2)
 
     def __call__(self, inputs: Floats, columns: Columns) -> Floats:
         """Predictions (N,)."""
         line = self._line(inputs)
         if self._forest is None:
             return line
-        told: Floats = line + self._forest(np.hstack((columns, inputs))).mean(axis=0)
+        told: Floats = line + self._forest(np.hstack((inputs, columns))).mean(axis=0)
         return told
 
     def _line(self, inputs: Floats) -> Floats:
@@ -106,6 +131,7 @@ class Surrogate:
         seen: Their losses at each rung and at the end (N, L, M): NaN where they were not seen,
             infinite where a training failed.
         known: Whether each objective is the same at every rung (M,).
+        telling: How many columns, the first ones, tell most.
         seed: Seed of the forests.
         more: Genes of networks of which only known objectives were looked at (K, C).
         told: Losses of those, NaN for the other objectives (K, M).
@@ -116,6 +142,7 @@ class Surrogate:
         columns: Columns,
         seen: Floats,
         known: Sequence[bool],
+        telling: int,
         seed: int,
         more: Columns,
         told: Floats,
@@ -142,8 +169,8 @@ class Surrogate:
                 self._rises.append([])
             else:
                 has = np.isfinite(values[:, 0])
-                self._starts.append(Forest(columns[has], values[has, 0], seed))
-                self._rises.append(_rises(columns, values, seed))
+                self._starts.append(Forest(columns[has], values[has, 0], telling, seed))
+                self._rises.append(_rises(columns, values, telling, seed))
 
     def expected(
         self, columns: Columns, seen: Floats, rng: np.random.Generator | None = None
@@ -166,19 +193,19 @@ class Surrogate:
             ends.append(end if rng is None else end + noise * rng.normal(size=len(end)) / 2)
         return self._in_units(ends)
 
-    def proposed(self, columns: Columns, samples: int, rng: np.random.Generator) -> Losses:
-        """Samples of what networks that were never seen may end with (samples, K, M).
+    def proposed(self, columns: Columns, rng: np.random.Generator) -> Losses:
+        """A sample of what networks that were never seen may end with (K, M).
 
-        Each has one tree for all of the networks: a sample of what might be true (Thompson 1933).
+        One tree tells of all of them: a sample of what might be true (Thompson 1933).
         """
         ends = []
         for start, rises in zip(self._starts, self._rises, strict=True):
             if isinstance(start, Trend):
-                told = np.tile(start(columns.astype(float), columns[:, :0]), (samples, 1))
+                told = start(columns.astype(float), columns[:, :0])
             else:
-                trees = start(columns)
-                chosen = trees[rng.choice(len(trees), samples, replace=False)]
-                told = np.stack([_raised(values, columns, rises) for values in chosen])
+                told = start.sample(columns, rng)
+            for rise in rises:
+                told = rise(told[:, None], columns)
             ends.append(told)
         return self._in_units(ends)
 
@@ -221,15 +248,16 @@ class Surrogate:
 
 
 def _forecast(columns: Columns, values: Floats, seed: int) -> Trend:
-    return Trend(columns.astype(float), values, 0.0, seed, columns[:, :0])
+    return Trend(columns.astype(float), values, 0.0, columns[:, :0], 0, seed)
 
 
-def _rises(columns: Columns, values: Floats, seed: int) -> list[Trend]:
+def _rises(columns: Columns, values: Floats, telling: int, seed: int) -> list[Trend]:
     """What lies between each two rungs (N, L)."""
     rises = []
     for below, above in zip(values.T, values.T[1:], strict=False):
         both = np.isfinite(below) & np.isfinite(above)
-        rises.append(Trend(below[both, None], above[both], 1.0, seed, columns[both]))
+        rise = Trend(below[both, None], above[both], 1.0, columns[both], telling, seed)
+        rises.append(rise)
     return rises
 
 
@@ -238,9 +266,3 @@ def _first(values: Floats) -> Floats:
     at = np.isfinite(values).argmax(axis=1)
     first: Floats = values[np.arange(len(values)), at]
     return first
-
-
-def _raised(values: Floats, columns: Columns, rises: Sequence[Trend]) -> Floats:
-    for rise in rises:
-        values = rise(values[:, None], columns)
-    return values

@@ -1,4 +1,9 @@
+import math
+
 import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import optuna_nas as nas
@@ -30,9 +35,49 @@ def test_paths_do_not_see_nodes_that_add_up():
         "d",
     )
     found = genes(Proposal({}, {}, graph))
-    paths = {name: count for name, count in found.items() if name.startswith("path")}
-    assert paths == {"path >conv": 2, "path >conv>pool": 1}
-    assert found["nodes conv"] == 2
+    paths = {name: count for name, count in found.items() if name.startswith("graph: path")}
+    assert paths == {"graph: path >conv": 2, "graph: path >conv>pool": 1}
+    assert found["graph: nodes conv"] == 2
+
+
+def graph(draw):
+    """A graph of up to seven nodes, each of which reads from one or more before it."""
+    names, nodes = [INPUT], []
+    for number in range(draw(st.integers(1, 7))):
+        sources = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3))
+        kind = draw(st.sampled_from(["conv", "pool"])) if len(sources) == 1 else "add"
+        nodes.append(Node(f"n{number}", kind, {}, tuple(sources)))
+        names.append(nodes[-1].name)
+    return Architecture(tuple(nodes))
+
+
+@given(st.composite(graph)())
+def test_the_shape_of_a_graph_is_what_counting_along_every_path_gives(architecture):
+    kinds = {node.name: node.kind for node in architecture.nodes} | {INPUT: "input"}
+    sources = {node.name: node.inputs for node in architecture.nodes}
+
+    def paths(name):
+        if name == INPUT:
+            return [[]]
+        return [[*path, kinds[name]] for source in sources[name] for path in paths(source)]
+
+    found = genes(Proposal({}, {}, architecture))
+    alive = {node.kind for node in architecture.alive} - {"add"}
+    for kind in (*alive, "any"):
+        counts = [
+            sum(k != "add" and kind in (k, "any") for k in path)
+            for path in paths(architecture.output)
+        ]
+        assert found[f"graph: most {kind}"] == max(counts)
+        assert found[f"graph: least {kind}"] == min(counts)
+        assert found[f"graph: total {kind}"] == pytest.approx(math.log1p(sum(counts)))
+
+
+def test_choices_that_a_graph_shows_are_the_last_columns():
+    networks = [{"a=1": 1.0, "depth": 1.5, "graph: nodes conv_a=1": 2.0}] * 2
+    assert Encoder(networks).telling == 2
+    assert Encoder(networks)(networks[:1]).tolist() == [[1.5, 2.0, 1.0]]
+    assert Encoder([{"a=1": 1.0, "depth": 1.5}] * 2).telling == 2
 
 
 def test_what_only_one_network_has_is_no_column():

@@ -94,11 +94,11 @@ def suggested(trial: optuna.Trial) -> Callable[[Parameter, Sequence[int]], int]:
     return lambda parameter, codes: parameter.suggest(trial, codes)
 
 
-def nearest(wanted: Mapping[str, Any]) -> Callable[[Parameter, Sequence[int]], int]:
-    """Choices nearest to wanted values, by the order of the options."""
+def nearest(wanted: Mapping[str, int]) -> Callable[[Parameter, Sequence[int]], int]:
+    """Choices nearest to wanted ones, by the order of the options; absent parameters are free."""
 
     def choose(parameter: Parameter, codes: Sequence[int]) -> int:
-        code = parameter.options.index(wanted[parameter.name])
+        code = wanted.get(parameter.name, 0)
         if parameter.ordered or code in codes:
             return min(codes, key=lambda other: abs(other - code))
         return codes[code % len(codes)]

@@ -15,7 +15,9 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from optuna_nas.bench import peer
 from optuna_nas.bench.ledger import LOOK, Ledger, Payment
+from optuna_nas.bench.peer import PEERS
 from optuna_nas.bench.tabular import Cell, Table
 from optuna_nas.pruners import FreezeThaw, report, should_prune
 from optuna_nas.samplers import NSGAII, Predictor
@@ -84,10 +86,23 @@ class Replay:
     milliseconds: float
 
 
-def replay(problem: Table, method: str, seed: int, budgets: Sequence[float]) -> Replay:
-    """Replay one method with one seed, up to the last of budgets in full trainings."""
+def replay(
+    problem: Table, method: str, seed: int, budgets: Sequence[float], python: str = ""
+) -> Replay:
+    """Replay one method with one seed, up to the last of budgets in full trainings.
+
+    Args:
+        problem: The table.
+        method: Out of `METHODS` or `PEERS`, or `COST_ONLY`.
+        seed: Of every choice.
+        budgets: In full trainings, rising.
+        python: The interpreter of a peer's environment.
+    """
     if method == COST_ONLY:
         return Replay([_cost_only(problem, budget, seed) for budget in budgets], math.nan)
+    if method in PEERS:
+        peers, took = peer.replay(problem, method, python, seed, budgets[-1])
+        return Replay([peers.paid], 1e3 * float(np.median(took)))
     ledger = Ledger(problem)
     study = _study(problem, METHODS[method], ledger, seed)
     times, idle = [], 0

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from rich.console import Console
@@ -28,6 +28,7 @@ from rich.progress import Progress
 
 from optuna_nas.bench.comparison import compare
 from optuna_nas.bench.kept import Kept, digest
+from optuna_nas.bench.peer import PEERS, find
 from optuna_nas.bench.replay import COST_ONLY, METHODS, Replay, replay
 from optuna_nas.bench.shown import figure, table
 from optuna_nas.bench.tables import load
@@ -43,6 +44,17 @@ ALWAYS = (COST_ONLY, "predictor-no-known-cost")
 """Always beside the rest, where the cost is known before training."""
 
 
+class Task(NamedTuple):
+    """A replay that is to be done."""
+
+    path: str
+    device: str
+    method: str
+    seed: int
+    budgets: Sequence[float]
+    python: str
+
+
 def run(
     path: str | Path,
     device: str,
@@ -51,6 +63,7 @@ def run(
     methods: Sequence[str] = tuple(METHODS),
     jobs: int = 2,
     output: Path | None = None,
+    pythons: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Replay methods on a table.
 
@@ -59,29 +72,38 @@ def run(
         device: What the cost was measured on.
         seeds: Repeats of each method.
         budgets: Budgets in full trainings, rising.
-        methods: Names out of `METHODS`, the one that the others are compared with first; those of
-            `ALWAYS` are added.
+        methods: Names out of `METHODS` and `PEERS`, first the one that the others are compared
+            with; those of `ALWAYS` are added.
         jobs: Processes.
+        pythons: Interpreters of the environments of peers; the first in which a peer starts is
+            taken for it.
         output: File for the result as JSON. Until it is written, what is finished is kept beside
             it, and taken over when the same comparison is run again.
 
     Returns:
         What `comparison.compare` returns, and `table`, `device`, `seeds`, `runs` (method -> for
-        each seed [row, steps] in the order they were paid for), `date`, `machine`, `versions` and
-        `seconds`.
+        each seed [row, steps] in the order they were paid for), `date`, `machine`, `versions`,
+        `peers` (method -> version) and `seconds`.
 
     Raises:
         DataError: The file is no table, or has no such device.
-        DescriptionError: There is no method of that name, a budget is below a short training, or
-            the output is there already or of another comparison.
+        DescriptionError: There is no method of that name, a peer is not installed, a budget is
+            below a short training, or the output is there already or of another comparison.
+        TrainingError: A peer ended with an error.
     """
     started, problem = time.perf_counter(), load(path, device)
     budgets = _checked(problem, budgets)
     names = _names(problem, methods)
+    found = {name: find(name, pythons) for name in names if name in PEERS}
     about = {"table": Path(path).name, "digest": digest(Path(path)), "device": device}
     kept = Kept(output, about | {"budgets": budgets})
     tasks = [(name, seed) for seed in range(seeds) for name in names]
-    _replay_all(str(path), device, budgets, [t for t in tasks if t not in kept.found], jobs, kept)
+    left = [
+        Task(str(path), device, name, seed, budgets, found[name][0] if name in found else "")
+        for name, seed in tasks
+        if (name, seed) not in kept.found
+    ]
+    _replay_all(left, jobs, kept)
     replays = {name: [kept.found[name, seed] for seed in range(seeds)] for name in names}
     result = about | {
         "seeds": seeds,
@@ -93,6 +115,7 @@ def run(
         "date": datetime.now(UTC).date().isoformat(),
         "machine": fingerprint(),
         "versions": versions(),
+        "peers": {name: version for name, (_, version) in found.items()},
         "seconds": round(time.perf_counter() - started, 1),
     }
     kept.finish(result)
@@ -111,26 +134,20 @@ def _checked(problem: Table, budgets: Sequence[float]) -> list[float]:
 def _names(problem: Table, methods: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys([*methods, *(ALWAYS if problem.known else ())]))
     for name in names:
-        choose("method", name, dict.fromkeys([*METHODS, *ALWAYS]))
+        choose("method", name, dict.fromkeys([*METHODS, *ALWAYS, *PEERS]))
     if problem.capacity is None or not problem.known:
         names = [name for name in names if name != COST_ONLY]
     return names
 
 
-def _replay_all(
-    path: str,
-    device: str,
-    budgets: Sequence[float],
-    tasks: Sequence[tuple[str, int]],
-    jobs: int,
-    kept: Kept,
-) -> None:
+def _replay_all(tasks: Sequence[Task], jobs: int, kept: Kept) -> None:
     with Progress(console=Console(stderr=True)) as progress, _processes(jobs) as pool:
-        task = progress.add_task("replays", total=len(tasks))
-        futures = {pool.submit(_replay, path, device, *each, budgets): each for each in tasks}
+        shown = progress.add_task("replays", total=len(tasks))
+        futures = {pool.submit(_replay, task): task for task in tasks}
         for future in as_completed(futures):
-            kept.add(*futures[future], future.result())
-            progress.advance(task)
+            task = futures[future]
+            kept.add(task.method, task.seed, future.result())
+            progress.advance(shown)
 
 
 @contextmanager
@@ -147,8 +164,9 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _replay(path: str, device: str, method: str, seed: int, budgets: Sequence[float]) -> Replay:
-    return replay(_loaded(path, device), method, seed, budgets)
+def _replay(task: Task) -> Replay:
+    problem = _loaded(task.path, task.device)
+    return replay(problem, task.method, task.seed, task.budgets, task.python)
 
 
 _loaded = cache(load)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import optuna
@@ -68,9 +67,9 @@ class Table:
         """Draw each parameter out of what the rows have that agree with those before it."""
         return self.cell(self._tree.row(suggested(trial)))
 
-    def nearest(self, values: Mapping[str, Any]) -> Cell:
-        """The row that has these values, as far as one has."""
-        return self.cell(self._tree.row(nearest(values)))
+    def nearest(self, wanted: Mapping[str, int]) -> Cell:
+        """The row with these options (parameter -> its index), as far as one has them."""
+        return self.cell(self._tree.row(nearest(wanted)))
 
     def cell(self, row: int) -> Cell:
         """The network of a row."""

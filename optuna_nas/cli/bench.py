@@ -38,13 +38,20 @@ def _bench(name: str, text: str) -> None:
 @click.option("--device", required=True, metavar="NAME", help="What the cost was measured on.")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--budgets", default="10,20,50,100", show_default=True, metavar="B,B,...")
-@click.option("--methods", metavar="NAME,NAME,...", help="By default all.")
+@click.option("--methods", metavar="NAME,NAME,...", help="By default all but peers.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a plot, as HTML.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="Write the result, as JSON. Interrupted, the same command goes on.",
+)
+@click.option(
+    "--peer-python",
+    "pythons",
+    multiple=True,
+    metavar="PATH",
+    help="Python of an environment with other tools; may be given more than once.",
 )
 @JSON
 def search(
@@ -56,6 +63,7 @@ def search(
     jobs: int,
     plot: Path | None,
     output: Path | None,
+    pythons: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Replay searches on a table of trained networks: what front for how much training.
@@ -75,7 +83,7 @@ def search(
         ) from None
     names = tuple(METHODS) if methods is None else tuple(methods.split(","))
     try:
-        result = replays.run(path, device, seeds, given, names, jobs, output)
+        result = replays.run(path, device, seeds, given, names, jobs, output, pythons)
     except (DataError, DescriptionError) as error:
         fail(error, 2)
     except KeyboardInterrupt:

@@ -143,10 +143,10 @@ def test_what_was_finished_is_taken_over(tmp_path):
 def test_a_search_takes_over_what_was_finished(path, tmp_path, monkeypatch):
     output, calls = tmp_path / "r.json", []
 
-    def interrupted(path, device, budgets, tasks, jobs, kept):
+    def interrupted(tasks, jobs, kept):
         calls.append(len(tasks))
-        for method, seed in tasks[:3]:
-            kept.add(method, seed, search._replay(path, device, method, seed, budgets))
+        for task in tasks[:3]:
+            kept.add(task.method, task.seed, search._replay(task))
         if len(tasks) > 3:
             raise KeyboardInterrupt
 

@@ -29,6 +29,7 @@ NORMS = (
     nn.RMSNorm,
 )
 BOUNDED = (nn.Hardtanh, nn.ReLU6)
+SMALL = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class SynFlow(Objective):
     The gradient is that of the sum of outputs for an input of ones, in a copy in double precision
     with the magnitudes of all weights and biases, without normalisation, and without the bound of
     ReLU6. No data is needed.
-    With the logarithm, networks of any depth can be compared and plotted.
+    With the logarithm, networks of any depth can be compared and plotted. A network that lets
+    nothing through, where the flow is 0, counts as one of 1e-300.
 
     Source: Tanaka et al. 2020, arXiv:2006.05467; as a proxy, without normalisation: Abdelfattah et
     al. 2021, arXiv:2101.08134.
@@ -56,12 +58,12 @@ class SynFlow(Objective):
             total = output(self, network, ones).sum()
             found = gradients(self, network, total)
         flow = checked(self, float(sum((weight * gradient).sum() for weight, gradient in found)))
-        if flow <= 0:
+        if flow < 0:
             raise MeasurementError(
-                f"expected a flow above 0 for {self.name}, got {flow:g}: nothing that goes in "
-                "comes out of this network; leave this proxy out"
+                f"expected a flow of at least 0 for {self.name}, got {flow:g}: something in this "
+                "network lets less out where more goes in; leave this proxy out"
             )
-        return Measurement(math.log(flow))
+        return Measurement(math.log(max(flow, SMALL)))
 
 
 def _linear(network: nn.Module) -> nn.Module:

@@ -110,11 +110,19 @@ def test_synflow_of_a_deep_and_wide_network_does_not_overflow_until_it_says_so()
         flow(deep)
 
 
-def test_synflow_of_what_lets_nothing_through_is_refused() -> None:
+def test_synflow_of_what_lets_nothing_through_is_low_and_finite() -> None:
     network = chain(64, 20, 10)
     nn.init.zeros_(network[3].weight)
-    with pytest.raises(MeasurementError, match="nothing that goes in comes out"):
-        flow(network)
+    assert flow(network) == pytest.approx(math.log(1e-300))
+
+
+def test_synflow_of_what_turns_signs_is_refused() -> None:
+    class Turned(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return -super().forward(x)
+
+    with pytest.raises(MeasurementError, match=r"at least 0 for synflow, got -"):
+        flow(Turned(64, 10))
 
 
 def test_synflow_of_what_takes_no_float64_is_refused() -> None:

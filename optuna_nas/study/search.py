@@ -51,7 +51,8 @@ class Search:
         objectives: What a network must be good at, in order; objectives or their names.
         constraints: Quantities that are measured and capped, but not optimised.
         module: Makes the LightningModule to train from the network; a classifier by default.
-        fidelity: How many epochs a network is trained, at least and at most.
+        fidelity: How long a network is trained, at least and at most; on which share of the data
+            and at which resolution.
         sampler: `nsga2`, `predictor`, `tpe`, `gp`, `random`, or any Optuna sampler.
         pruner: `hyperband`, `learning-curve` (stops what is unlikely to end on the front),
             `freeze-thaw` (with `predictor`, which takes paused networks up again), `none`, or any
@@ -195,7 +196,7 @@ class Search:
         return {
             "data": self.data_fingerprint,
             "module": describe(self.module),
-            "epochs": self.fidelity.max_epochs,
+            **self.fidelity.describe_training(),
             "trainer": describe(self.trainer),
         }
 

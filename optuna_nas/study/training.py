@@ -7,6 +7,7 @@ import logging
 import random
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +20,14 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import nn
 
 from optuna_nas.measuring.turns import Training
+from optuna_nas.objectives import Candidate
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
+from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
+from optuna_nas.study.fidelity import Fidelity
 
 __all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup"]
 
@@ -42,23 +47,25 @@ TRAINER: Mapping[str, Any] = {
 
 
 def fit(
-    make_module: Callable[[], LightningModule],
+    make_module: Callable[[nn.Module], LightningModule],
+    candidate: Candidate,
     data: LightningDataModule,
     pruning: PruningCallback,
-    epochs: int,
+    budget: Budget,
     seed: int,
     data_seed: int,
     arguments: Mapping[str, Any],
     threads: int | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, float]:
-    """Train a module for at most some epochs, and return what it logged last.
+    """Train a network for at most its budget, and return what was logged last.
 
     Args:
-        make_module: Makes the LightningModule to train.
+        make_module: Makes the LightningModule to train from the network.
+        candidate: Whose network it is.
         data: Its data.
         pruning: Reports each validation and ends the training of a trial that is not worth more.
-        epochs: Epochs of a full training.
+        budget: How long a full training is, and at which fidelity.
         seed: Seed of everything random in the training.
         data_seed: Seed under which the data is set up: splits are the same for every trial.
         arguments: Further arguments of the Trainer; they override `TRAINER`.
@@ -75,16 +82,29 @@ def fit(
         callbacks = [callbacks]
     with _calm(), _threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
-        module = make_module()
-        callbacks = [GiveWay(), *callbacks, pruning]
+        module = make_module(candidate.network)
+        give_way = GiveWay()
+        fidelity = Fidelity(budget, data_seed, give_way.clock)
+        own |= fidelity.trainer_arguments
+        callbacks = [give_way, *callbacks, fidelity, pruning]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
             callbacks.append(checkpoints)
             own["enable_checkpointing"] = True  # without it Lightning refuses any that saves
-        trainer = Trainer(**{**TRAINER, "max_epochs": epochs, "callbacks": callbacks, **own})
+        trainer = Trainer(
+            **{**TRAINER, "max_epochs": budget.max_epochs, "callbacks": callbacks, **own}
+        )
         refuse_relaunch(trainer)
-        with _interruptible(), _watched(data, checkpoints):
+        fidelity.check(trainer)
+        with (
+            _interruptible(),
+            _served(data, fidelity, checkpoints),
+            fidelity.resizing(candidate.network, candidate.input_shape),
+        ):
             trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
+            if fidelity.below and not pruning.pruned:  # it stopped by itself, on the way up
+                fidelity.in_full()
+                trainer.validate(module, datamodule=data, verbose=False)
     pruning.check_pruned()
     logged = trainer.callback_metrics or resumed.metrics  # it may have been at its end
     return {name: float(value) for name, value in logged.items()}
@@ -94,7 +114,12 @@ class GiveWay(Callback):
     """Pauses a training between two batches while a worker on this host measures."""
 
     def __init__(self) -> None:
+        self._waited = 0.0
         self._training: Training | None = None
+
+    def clock(self) -> float:
+        """Seconds that go by, but for pauses."""
+        return time.monotonic() - self._waited
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin to train, in the process that does."""
@@ -118,7 +143,9 @@ class GiveWay(Callback):
     def on_train_batch_start(self, *_: object) -> None:
         """Let a measurement go first."""
         if self._training is not None:
+            began = time.monotonic()
             self._training.give_way()
+            self._waited += time.monotonic() - began
 
     def on_validation_batch_start(self, *_: object) -> None:
         """Let a measurement go first."""
@@ -153,20 +180,21 @@ def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(data: LightningDataModule, checkpoints: Checkpoints | None) -> Iterator[None]:
-    """Let checkpoints see the training loaders when they are made."""
-    if checkpoints is None:
-        yield
-        return
-    vars(data)["train_dataloader"] = partial(_serve, checkpoints, data.train_dataloader)
+def _served(
+    data: LightningDataModule, fidelity: Fidelity, checkpoints: Checkpoints | None
+) -> Iterator[None]:
+    """Serve training batches as the budget says, and let checkpoints see the loaders."""
+    made = partial(_serve, data.train_dataloader, fidelity, checkpoints)
+    vars(data)["train_dataloader"] = made
     try:
         yield
     finally:
         del vars(data)["train_dataloader"]
 
 
-def _serve(checkpoints: Checkpoints, make: Callable[[], Any]) -> Any:
-    return checkpoints.served(make())
+def _serve(make: Callable[[], Any], fidelity: Fidelity, checkpoints: Checkpoints | None) -> Any:
+    loaders = fidelity.serve(make)
+    return loaders if checkpoints is None else checkpoints.served(loaders)
 
 
 @contextmanager

@@ -196,14 +196,14 @@ class TrialRun:
             if o.name not in monitors
         }
         pruning = PruningCallback(self.trial, monitors, known, self.on_epoch)
-        network = candidate.network
         checkpoints = self._checkpoints(pruning)
         try:
             return fit(
-                lambda: self.search.make_module(network),
+                self.search.make_module,
+                candidate,
                 self.search.data,
                 pruning,
-                epochs=self.search.fidelity.max_epochs,
+                budget=self.search.fidelity,
                 seed=self.seed,
                 data_seed=self.search.seed,
                 arguments=self.search.trainer,

@@ -22,7 +22,7 @@ from optuna_nas.exceptions import DescriptionError, TrainingError
 __all__ = ["PEERS", "Peer", "find", "replay"]
 
 FOLDER = Path(__file__).parent
-IDLE = 1000
+IDLE = 200
 """Trainings in a row that are not paid for, after which a search counts as stuck."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from optuna_nas.bench import peer
@@ -68,6 +68,7 @@ METHODS: dict[str, Method] = {
     "optuna-tpe-group": Method(
         lambda _, seed: TPESampler(multivariate=True, group=True, seed=seed)
     ),
+    "optuna-gp": Method(lambda _, seed: GPSampler(seed=seed, warn_independent_sampling=False)),
     "random": Method(lambda _, seed: RandomSampler(seed=seed)),
 }
 

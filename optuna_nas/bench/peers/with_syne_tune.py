@@ -4,7 +4,7 @@ MOASHA meets every rung of the table, and a third of what reached one goes on, a
 others train to the end. Evolution has a population of 20 instead of 100, which no small budget
 fills. Expected hypervolume improvement takes (2, 2) for its reference point after a change of
 sign; so that this is just beyond the worst, it is told objectives between -3.1 and -2.1, by all
-that are known so far.
+that are known so far. What it proposes again, as it does with categories, is drawn at random.
 
 Source: Salinas et al. 2022, Syne Tune, AutoML-Conf; Schmucker et al. 2021, arXiv:2106.12639
 (MOASHA); Daulton et al. 2020, arXiv:2006.05078 (expected hypervolume improvement).
@@ -80,9 +80,13 @@ def _evolution(problem: Problem, space: dict[str, Any]) -> None:
 def _improvement(problem: Problem, space: dict[str, Any]) -> None:
     torch.set_default_dtype(torch.float64)  # it mixes both otherwise, which BoTorch refuses
     scheduler = EHVI(space, METRICS, random_seed=problem.seed)
-    asking, told = AskTellScheduler(scheduler), []
+    asking, told, seen = AskTellScheduler(scheduler), [], set()
     while True:
         trial = asking.ask()
+        if tuple(trial.config.items()) in seen:
+            trial.config = {name: domain.sample() for name, domain in space.items()}
+            scheduler.searcher.trial_configs[trial.trial_id] = trial.config
+        seen.add(tuple(trial.config.items()))
         told.append(problem.train(trial.config))
         asking.tell(trial, dict(zip(METRICS, told[-1], strict=True)))
         values = np.array(told)

@@ -5,63 +5,32 @@ finished trials in storage -> sampler -> parameters of the next trial
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
-from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.trial import FrozenTrial
 
 from optuna_nas.names import choose
-from optuna_nas.samplers.gp import GP
+from optuna_nas.samplers.multi_fidelity import MultiFidelity
 from optuna_nas.samplers.nsgaii import NSGAII
 
 if TYPE_CHECKING:
     from optuna_nas.samplers.predictor import Predictor
 
-__all__ = ["NSGAII", "Predictor", "by_name"]
-
-S = TypeVar("S", bound=BaseSampler)
-
-
-def seeded_by_trial(name: str, sampler: S, seed: int) -> S:
-    """Make a stock sampler draw by the seed and the number of the trial alone.
-
-    By itself it draws one sequence, the same in every worker, and from its start after a resume.
-    """
-
-    # The base is known only at run time, which a type checker cannot follow.
-    class ByTrial(type(sampler)):  # type: ignore[misc]
-        def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-            for part in (self, *vars(self).values()):
-                if isinstance(state := getattr(part, "_rng", None), LazyRandomState):
-                    state.rng.seed(np.random.SeedSequence((seed, trial.number)).generate_state(4))
-            for cache in ("_gprs_cache_list", "_constraints_gprs_cache_list"):
-                if hasattr(self, cache):  # a warm start, which a resumed study would not have
-                    setattr(self, cache, None)
-            super().before_trial(study, trial)
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return by_name, (name, seed)
-
-    ByTrial.__name__ = ByTrial.__qualname__ = type(sampler).__name__
-    sampler.__class__ = ByTrial
-    return sampler
-
+__all__ = ["NSGAII", "MultiFidelity", "Predictor", "by_name", "given"]
 
 # On conditional spaces multivariate TPE found more than TPE with groups, in a quarter of the time.
-NAMES: dict[str, Callable[[int], BaseSampler]] = {
-    "nsga2": lambda seed: NSGAII(seed=seed),
-    "random": lambda seed: seeded_by_trial("random", optuna.samplers.RandomSampler(seed), seed),
-    "tpe": lambda seed: seeded_by_trial(
-        "tpe", optuna.samplers.TPESampler(multivariate=True, seed=seed), seed
-    ),
-    "gp": lambda seed: seeded_by_trial("gp", GP(warn_independent_sampling=False, seed=seed), seed),
+NAMES: dict[str, Callable[[], BaseSampler]] = {
+    "random": optuna.samplers.RandomSampler,
+    "tpe": lambda: optuna.samplers.TPESampler(multivariate=True),
+    "gp": lambda: optuna.samplers.GPSampler(warn_independent_sampling=False),
+    "optuna-nsga2": optuna.samplers.NSGAIISampler,
 }
+"""Optuna's own."""
 
 
 def by_name(
@@ -70,9 +39,11 @@ def by_name(
     space: Callable[[Any], Any] | None = None,
     known: Mapping[str, Callable[[Any], float] | None] | None = None,
 ) -> BaseSampler:
-    """Make the sampler of that name: "nsga2" or "predictor" (ours), "random", "tpe" or "gp".
+    """Make the sampler of that name.
 
-    Each draws by the seed, the trial's number and the history in storage alone.
+    "nsga2" and "predictor" are ours; "random", "tpe", "gp" and "optuna-nsga2" are Optuna's, which
+    learn from what was not trained to the end as `MultiFidelity` does. Each draws by the seed, the
+    trial's number and the history in storage alone.
 
     Args:
         name: The name.
@@ -84,13 +55,27 @@ def by_name(
         DescriptionError: If there is no sampler of that name.
     """
 
-    def predictor(seed: int) -> BaseSampler:
-        return _predictor()(space, known, seed=seed)
-
-    make = choose("sampler", name, {**NAMES, "predictor": predictor})
+    ours: dict[str, Callable[[], BaseSampler]] = {
+        "nsga2": lambda: NSGAII(seed=seed),
+        "predictor": lambda: _predictor()(space, known, seed=seed),
+    }
+    make = choose("sampler", name, {**NAMES, **ours})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return make(seed)
+        return make() if name in ours else MultiFidelity(make(), seed)
+
+
+def given(sampler: BaseSampler, seed: int) -> BaseSampler:
+    """A copy of a sampler that a user gave to a search.
+
+    Optuna's own become `MultiFidelity`, with this seed where they have none. Others see the study
+    as it is.
+    """
+    if type(sampler).__module__.startswith("optuna.samplers."):
+        sampler = MultiFidelity(sampler)
+    if isinstance(sampler, MultiFidelity) and not sampler.seeded:
+        return MultiFidelity(sampler.sampler, seed)
+    return copy.deepcopy(sampler)
 
 
 def _predictor() -> type[Predictor]:

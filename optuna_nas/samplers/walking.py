@@ -1,4 +1,4 @@
-"""What samplers that draw a parameter when the space asks for it have in common."""
+"""What samplers have in common that hold something of each study."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-__all__ = ["WalkingSampler"]
+__all__ = ["HoldingSampler", "WalkingSampler"]
 
 T = TypeVar("T")
 
 
-class WalkingSampler(BaseSampler, ABC, Generic[T]):
-    """Draws every parameter when the space asks for it, and holds something of each study.
+class HoldingSampler(BaseSampler, ABC, Generic[T]):
+    """Holds something of each study that follows from the storage.
 
-    What it holds follows from the storage: a copy, or a sampler in another process, begins
-    without it.
+    A copy, or a sampler in another process, begins without it.
     """
 
     def __init__(self) -> None:
@@ -40,6 +39,21 @@ class WalkingSampler(BaseSampler, ABC, Generic[T]):
                 studies[study._study_id] = self.begin(study)
             return studies[study._study_id]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_held")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()
+        self._held: WeakKeyDictionary[BaseStorage, dict[int, T]] = WeakKeyDictionary()
+
+
+class WalkingSampler(HoldingSampler[T], ABC, Generic[T]):
+    """Draws every parameter when the space asks for it."""
+
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
@@ -54,14 +68,3 @@ class WalkingSampler(BaseSampler, ABC, Generic[T]):
             name: self.sample_independent(study, trial, name, distribution)
             for name, distribution in search_space.items()
         }
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_held")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._lock = threading.RLock()
-        self._held: WeakKeyDictionary[BaseStorage, dict[int, T]] = WeakKeyDictionary()

@@ -53,7 +53,8 @@ class Search:
         module: Makes the LightningModule to train from the network; a classifier by default.
         fidelity: How long a network is trained, at least and at most; on which share of the data
             and at which resolution.
-        sampler: `nsga2`, `predictor`, `tpe`, `gp`, `random`, or any Optuna sampler.
+        sampler: `nsga2`, `predictor`, `tpe`, `gp`, `optuna-nsga2`, `random`, or any sampler;
+            Optuna's own learn as in `samplers.MultiFidelity`.
         pruner: `hyperband`, `learning-curve` (stops what is unlikely to end on the front),
             `freeze-thaw` (with `predictor`, which takes paused networks up again), `none`, or any
             Optuna pruner that allows several objectives.
@@ -336,7 +337,7 @@ class Search:
 
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
-            return copy.deepcopy(self.sampler)
+            return samplers.given(self.sampler, self.seed)
         known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
         return samplers.by_name(self.sampler, self.seed, self.space, known)
 

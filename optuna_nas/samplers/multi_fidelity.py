@@ -1,0 +1,205 @@
+"""Optuna's own samplers, made to learn from what was not trained to the end."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers._lazy_random_state import LazyRandomState
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.samplers.uniform import uniform
+from optuna_nas.samplers.view import Shown, View, genes, whole
+from optuna_nas.samplers.walking import HoldingSampler
+
+__all__ = ["MultiFidelity"]
+
+CHANGES = 100
+"""Changes of one parameter tried for a network that is not known yet."""
+WARM_STARTS = ("_gprs_cache_list", "_constraints_gprs_cache_list")
+"""What Optuna's Gaussian processes keep for the next trial, and a resumed study would not have."""
+
+
+@dataclass(eq=False)
+class MultiFidelity(HoldingSampler[Shown]):
+    """A sampler that is shown pruned and rejected trials as complete ones.
+
+    Most of Optuna's samplers read complete trials alone, and so learn nothing from those that a
+    pruner stopped or a constraint rejected. Here
+
+    - the last values of a pruned trial are carried to the end of training by a monotone fit over
+      the trials that passed the same step and were trained to the end. Until there are five, it
+      is worse than complete trials, and ordered by step, then by value. An objective that does not
+      change with training keeps its value.
+    - a trial that set a positive constraint before any training has the worst values seen.
+    - trials that carry on another one (user attribute `continues`) count as one, and those that
+      told again what another had found (`reused_from`) not at all.
+
+    In this way it learns with any pruner that stops trials, in studies with one or several
+    objectives. Trials that run are seen as they are. Parameters drawn together that a trial has
+    already are changed as little as makes them new.
+
+    Args:
+        sampler: The sampler; a copy of it is used.
+        seed: Makes every choice a function of it, the trial's number and the trials in storage;
+            by default the sampler's own seed, where it was given one.
+
+    Raises:
+        DescriptionError: The sampler is none, or the seed is negative.
+    """
+
+    sampler: BaseSampler
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sampler, BaseSampler):
+            raise DescriptionError(f"expected an Optuna sampler, got {self.sampler!r}")
+        if self.seed is not None and self.seed < 0:
+            raise DescriptionError(f"expected a seed of at least 0, got {self.seed}")
+        self.sampler = copy.deepcopy(self.sampler)
+        self._origin = _origin(self.sampler) if self.seed is None else self.seed
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self.sampler})"
+
+    @property
+    def seeded(self) -> bool:
+        """Whether its choices hang on a seed."""
+        return self._origin is not None
+
+    def begin(self, study: optuna.Study) -> Shown:
+        """What is shown of a study."""
+        return Shown()
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Let the sampler prepare for a trial."""
+        with self._lock:
+            self._seeded(trial).before_trial(self._view(study, ()), trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that the sampler draws together."""
+        with self._lock:
+            return self._seeded(trial).infer_relative_search_space(self._view(study, ()), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw parameters together, as the sampler does."""
+        with self._lock:
+            view = self._view(study, search_space)
+            drawn = self._seeded(trial).sample_relative(view, trial, search_space)
+            return self._untried(study, trial, drawn, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw one parameter, as the sampler does."""
+        with self._lock:
+            view = self._view(study, (param_name,))
+            sampler = self._seeded(trial, param_name)
+            return sampler.sample_independent(view, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Let the sampler know how a trial ended."""
+        self.sampler.after_trial(study, trial, state, values)
+
+    def reseed_rng(self) -> None:
+        """Draw another seed, unless choices hang on one."""
+        if self._origin is None:
+            self.sampler.reseed_rng()
+
+    def _untried(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        drawn: dict[str, Any],
+        space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """What was drawn; if a trial has it already, with the least change that none has.
+
+        A network trained before teaches nothing, so that the sampler would draw it for ever.
+        """
+        study = whole(study)
+        trials = study._get_trials(deepcopy=False, use_cache=True)
+        tried = self.held(study).tried(study, trials, trial.number)
+        if not drawn or genes(drawn, space) not in tried:
+            return drawn
+        rng = np.random.default_rng(self._entropy(trial, "untried"))
+        names = sorted(drawn)
+        chosen = [names[int(rng.random() * len(names))] for _ in range(CHANGES)]
+        changed = [{**drawn, name: uniform(space[name], rng)} for name in chosen]
+        pairs = zip(chosen, changed, strict=True)
+        new = [(name, params) for name, params in pairs if genes(params, space) not in tried]
+        apart = [_apart(space[name], drawn[name], params[name]) for name, params in new]
+        return new[int(np.argmin(apart))][1] if new else drawn
+
+    def _view(self, study: optuna.Study, asked: Collection[str]) -> View:
+        study = whole(study)
+        return View(study, partial(self.held(study).trials, study, asked=asked))
+
+    def _entropy(self, trial: FrozenTrial, name: str) -> tuple[int, ...] | None:
+        """What draws for one purpose hang on; None for nothing."""
+        if self._origin is None:
+            return None
+        return self._origin, trial.number, crc32(name.encode())
+
+    def _seeded(self, trial: FrozenTrial, name: str = "") -> BaseSampler:
+        """The sampler, ready to draw for a trial whatever it drew before."""
+        if self._origin is None:
+            return self.sampler
+        state = np.random.SeedSequence(self._entropy(trial, name)).generate_state(4)
+        for sampler in _parts(self.sampler):
+            for part in _random_states(sampler):
+                part.rng.seed(state)
+            for kept in WARM_STARTS:
+                if hasattr(sampler, kept):
+                    setattr(sampler, kept, None)
+        return self.sampler
+
+
+def _apart(distribution: BaseDistribution, one: Any, other: Any) -> float:
+    """Distance of two values, as a share of the range; two categories are 1 apart."""
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        return float(abs(one - other) / (distribution.high - distribution.low))
+    return 1.0
+
+
+def _parts(sampler: BaseSampler) -> list[BaseSampler]:
+    """A sampler and those that it consists of."""
+    inner = [part for part in vars(sampler).values() if isinstance(part, BaseSampler)]
+    return [sampler, *(part for one in inner for part in _parts(one))]
+
+
+def _random_states(sampler: BaseSampler) -> list[LazyRandomState]:
+    return [part for part in vars(sampler).values() if isinstance(part, LazyRandomState)]
+
+
+def _origin(sampler: BaseSampler) -> int | None:
+    """A number that hangs on the seed that a sampler was made with; None where it was not."""
+    states = [state._rng for part in _parts(sampler) for state in _random_states(part)]
+    keys = [state.get_state(legacy=False)["state"] for state in states if state is not None]
+    told = b"".join(key["key"].tobytes() + bytes([key["pos"] % 256]) for key in keys)
+    return int(hashlib.sha256(told).hexdigest(), 16) if keys else None

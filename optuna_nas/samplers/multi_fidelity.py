@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,8 +24,10 @@ from optuna_nas.samplers.walking import HoldingSampler
 
 __all__ = ["MultiFidelity"]
 
+Params = dict[str, Any]
+
 CHANGES = 100
-"""Changes of one parameter tried for a network that is not known yet."""
+"""Changes tried for a network that is not known yet, from one parameter to all."""
 WARM_STARTS = ("_gprs_cache_list", "_constraints_gprs_cache_list")
 """What Optuna's Gaussian processes keep for the next trial, and a resumed study would not have."""
 
@@ -43,7 +45,7 @@ class MultiFidelity(HoldingSampler[Shown]):
       change with training keeps its value.
     - a trial that set a positive constraint before any training has the worst values seen.
     - trials that carry on another one (user attribute `continues`) count as one, and those that
-      told again what another had found (`reused_from`) not at all.
+      told again what another had found (`reused_from`) only as a reason to look elsewhere.
 
     In this way it learns with any pruner that stops trials, in studies with one or several
     objectives. Trials that run are seen as they are. Parameters drawn together that a trial has
@@ -148,13 +150,9 @@ class MultiFidelity(HoldingSampler[Shown]):
         if not drawn or genes(drawn, space) not in tried:
             return drawn
         rng = np.random.default_rng(self._entropy(trial, "untried"))
-        names = sorted(drawn)
-        chosen = [names[int(rng.random() * len(names))] for _ in range(CHANGES)]
-        changed = [{**drawn, name: uniform(space[name], rng)} for name in chosen]
-        pairs = zip(chosen, changed, strict=True)
-        new = [(name, params) for name, params in pairs if genes(params, space) not in tried]
-        apart = [_apart(space[name], drawn[name], params[name]) for name, params in new]
-        return new[int(np.argmin(apart))][1] if new else drawn
+        changed = (_changed(drawn, space, share / CHANGES, rng) for share in range(CHANGES))
+        new = [params for params in changed if genes(params, space) not in tried]
+        return min(new, key=lambda params: _apart(params, drawn, space), default=drawn)
 
     def _view(self, study: optuna.Study, asked: Collection[str]) -> View:
         study = whole(study)
@@ -180,11 +178,24 @@ class MultiFidelity(HoldingSampler[Shown]):
         return self.sampler
 
 
-def _apart(distribution: BaseDistribution, one: Any, other: Any) -> float:
-    """Distance of two values, as a share of the range; two categories are 1 apart."""
-    if isinstance(distribution, IntDistribution | FloatDistribution):
-        return float(abs(one - other) / (distribution.high - distribution.low))
-    return 1.0
+def _changed(
+    params: Params, space: Mapping[str, BaseDistribution], share: float, rng: np.random.Generator
+) -> Params:
+    """A share of the parameters, one at least, drawn anew."""
+    count = 1 + int(share * len(params))
+    names = rng.choice(sorted(params), count, replace=False).tolist()
+    return {**params, **{name: uniform(space[name], rng) for name in names}}
+
+
+def _apart(one: Params, other: Params, space: Mapping[str, BaseDistribution]) -> float:
+    """Sum of the differences, as shares of the ranges; two categories are 1 apart."""
+    differ = {name: space[name] for name in one if one[name] != other[name]}
+    return sum(
+        abs(one[name] - other[name]) / (distribution.high - distribution.low)
+        if isinstance(distribution, IntDistribution | FloatDistribution)
+        else 1.0
+        for name, distribution in differ.items()
+    )
 
 
 def _parts(sampler: BaseSampler) -> list[BaseSampler]:

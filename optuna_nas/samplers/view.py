@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.pareto import losses
-from optuna_nas.pruners.curve import bare
+from optuna_nas.pruners.curve import PREFIX, bare
 from optuna_nas.samplers.carrier import Carrier
 from optuna_nas.samplers.history import history
 
@@ -65,8 +65,9 @@ class Shown:
 
     A pruned trial is shown as complete, its last values carried to the end of training. One that
     was rejected before any has the values that were measured, and otherwise the worst. Trials of
-    one network are shown as one, in place of the first, with what the furthest left; those that
-    only told again what another had found are not shown.
+    one network are shown as one, in place of the first, with what the furthest left. One that only
+    told again what another had found is shown as pruned with nothing known of it, which samplers
+    of complete trials leave out, and TPE takes as a reason to look elsewhere.
     """
 
     def __init__(self) -> None:
@@ -138,7 +139,7 @@ class Shown:
         self._first[trial.number] = first
         self._tried.add(genes(trial.params, trial.distributions))
         if "reused_from" in trial.user_attrs:
-            self._hidden.add(trial.number)
+            self._rows[trial.number] = _told_again(trial)
             return first
         lineage = self._lineages.setdefault(first, [])
         lineage.append(trial)
@@ -190,6 +191,17 @@ def whole(study: optuna.Study) -> optuna.Study:
 
 def _ended(lineage: list[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in lineage if trial.state != TrialState.FAIL]
+
+
+def _told_again(trial: FrozenTrial) -> FrozenTrial:
+    row = copy.copy(trial)
+    row.state, row.values, row.intermediate_values = TrialState.PRUNED, None, {}
+    row.system_attrs = {
+        key: value
+        for key, value in trial.system_attrs.items()
+        if not key.startswith((CONSTRAINTS, PREFIX))
+    }
+    return row
 
 
 def _is_among(trial: FrozenTrial, trials: list[FrozenTrial]) -> bool:

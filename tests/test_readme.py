@@ -71,7 +71,7 @@ def test_python_examples_run_as_written(tmp_path, monkeypatch) -> None:
         file.write_text(block)
         exec(compile(block, str(file), "exec"), names)
         studies.append(names["study"])
-    assert [len(study.trials) for study in studies] == [10, 5, 20]
+    assert [len(study.trials) for study in studies] == [10, 5, 20, 20]
     for study in studies:
         assert isinstance(study, optuna.Study)
         assert study.best_trials

@@ -112,6 +112,13 @@ def test_a_seed_and_the_storage_decide_every_choice():
     assert drawn(whole) == drawn(part)
 
 
+def test_without_a_seed_it_draws_its_own():
+    first, second = (create(Predictor(space, KNOWN, startup=4)) for _ in range(2))
+    for study in (first, second):
+        study.optimize(train, n_trials=8)
+    assert drawn(first) != drawn(second)
+
+
 def test_enqueued_trials_are_left_as_they_are():
     study = create(Predictor(space, KNOWN, startup=2, seed=0))
     study.optimize(train, n_trials=4)

@@ -97,6 +97,8 @@ def _optimise(
             callbacks=[view.update, interrupts.check],
             on_epoch=on_epoch,
         )
+    if said := study.user_attrs.get("exhausted"):
+        console.print(f"The search ended: {said}.", markup=False, highlight=False)
 
 
 class _Interrupts:

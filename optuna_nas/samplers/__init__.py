@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -15,13 +16,25 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from optuna_nas.names import choose
+from optuna_nas.samplers.local_search import LocalSearch
 from optuna_nas.samplers.multi_fidelity import MultiFidelity
 from optuna_nas.samplers.nsgaii import NSGAII
+from optuna_nas.samplers.regularized_evolution import RegularizedEvolution
 
 if TYPE_CHECKING:
     from optuna_nas.samplers.predictor import Predictor
+    from optuna_nas.samplers.reinforce import Reinforce
 
-__all__ = ["NSGAII", "MultiFidelity", "Predictor", "by_name", "given"]
+__all__ = [
+    "NSGAII",
+    "LocalSearch",
+    "MultiFidelity",
+    "Predictor",
+    "RegularizedEvolution",
+    "Reinforce",
+    "by_name",
+    "given",
+]
 
 # On conditional spaces multivariate TPE found more than TPE with groups, in a quarter of the time.
 NAMES: dict[str, Callable[[], BaseSampler]] = {
@@ -41,9 +54,10 @@ def by_name(
 ) -> BaseSampler:
     """Make the sampler of that name.
 
-    "nsga2" and "predictor" are ours; "random", "tpe", "gp" and "optuna-nsga2" are Optuna's, which
-    learn from what was not trained to the end as `MultiFidelity` does. Each draws by the seed, the
-    trial's number and the history in storage alone.
+    "nsga2", "predictor", "regularized-evolution", "local-search" and "reinforce" are ours;
+    "random", "tpe", "gp" and "optuna-nsga2" are Optuna's, which learn from what was not trained to
+    the end as `MultiFidelity` does. Each draws by the seed, the trial's number and the history in
+    storage alone.
 
     Args:
         name: The name.
@@ -57,7 +71,10 @@ def by_name(
 
     ours: dict[str, Callable[[], BaseSampler]] = {
         "nsga2": lambda: NSGAII(seed=seed),
-        "predictor": lambda: _predictor()(space, known, seed=seed),
+        "predictor": lambda: _late("Predictor")(space, known, seed=seed),
+        "regularized-evolution": lambda: RegularizedEvolution(space, seed=seed),
+        "local-search": lambda: LocalSearch(space, seed=seed),
+        "reinforce": lambda: _late("Reinforce")(space, seed=seed),
     }
     make = choose("sampler", name, {**NAMES, **ours})
     with warnings.catch_warnings():
@@ -78,15 +95,14 @@ def given(sampler: BaseSampler, seed: int) -> BaseSampler:
     return copy.deepcopy(sampler)
 
 
-def _predictor() -> type[Predictor]:
-    from optuna_nas.samplers.predictor import Predictor  # it alone needs scikit-learn
-
-    return Predictor
+def _late(name: str) -> Any:
+    """A sampler that alone needs scikit-learn, or torch."""
+    return getattr(import_module(f"optuna_nas.samplers.{name.lower()}"), name)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Predictor":
-        return _predictor()
+    if name in ("Predictor", "Reinforce"):
+        return _late(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

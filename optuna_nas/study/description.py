@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["describe", "differences", "digest"]
+from optuna_nas.architecture import Architecture
+
+__all__ = ["describe", "differences", "digest", "network_digest"]
 
 PLAIN = (str, int, float, bool, type(None))
 LIBRARIES = ("builtins", "functools", "lightning", "numpy", "optuna", "optuna_nas", "torch")
@@ -33,6 +35,19 @@ def digest(description: Any) -> str:
     """SHA-256 of a description, in hexadecimal."""
     text = json.dumps(description, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def network_digest(drawn: Any, parameters: Mapping[str, Any], space: Any) -> str:
+    """Identity of a network: that of its graph, or of its parameters where there is no graph.
+
+    Args:
+        drawn: What the space returned.
+        parameters: Parameters of its trial.
+        space: Description of the space.
+    """
+    if isinstance(drawn, Architecture):
+        return drawn.digest
+    return digest([sorted(parameters.items()), space])
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The loop of a run: lost trials first, one trial after another, and a stop where all fail."""
+"""The loop of a run: lost trials first, one after another, a stop where all fail or repeat."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import NASError
 from optuna_nas.study import lease
+from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.failures import StopOnFailures
 
 __all__ = ["Callbacks", "run_trials"]
@@ -28,6 +29,7 @@ def run_trials(
     timeout: float | None,
     callbacks: Callbacks,
     max_failures: int,
+    exhaustion: Exhaustion,
 ) -> None:
     """Run trials of a study in this process.
 
@@ -40,6 +42,8 @@ def run_trials(
         timeout: Seconds after which no further trial begins.
         callbacks: Called with the study and each trial that ends.
         max_failures: After more failures of one kind in a row it stops.
+        exhaustion: Looks for new networks where the sampler repeats itself, and says when there
+            are none.
 
     Raises:
         SearchStopped: Too many trials in a row failed for the same reason.
@@ -47,14 +51,19 @@ def run_trials(
     stop = StopOnFailures(max_failures)
     deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
     with _cheap_collection():
+        _requeue(study)
+        exhaustion.begin(study)
         for _ in range(trials):
-            if stop.stopped or time.monotonic() > deadline:
+            if stop.stopped or exhaustion.said or time.monotonic() > deadline:
                 break
             _requeue(study)
             finished = _run_trial(study, objective)
             for callback in callbacks:
                 callback(study, finished)
             stop(study, finished)
+            exhaustion(study, finished)
+    if exhaustion.said:
+        _logger.info(f"ended: {exhaustion.said}")
     stop.raise_if_stopped()
 
 

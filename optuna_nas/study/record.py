@@ -15,6 +15,7 @@ User attributes of a trial:
 | `outcome`, `ended` | one word of `OUTCOMES`, and a sentence saying why the trial ended |
 | `reused_from` | number of the trial whose training was used again |
 | `continues` | number of the trial that this one takes up again |
+| `redrawn` | that the search drew the network, since the sampler repeated itself |
 
 The learning curve is in the system attributes `nas:step:<n>` (several objectives, in their order)
 or in Optuna's intermediate values (one objective).

@@ -29,6 +29,7 @@ from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.description import describe
+from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.loop import Callbacks, run_trials
 from optuna_nas.study.remeasure import Progress
@@ -53,8 +54,9 @@ class Search:
         module: Makes the LightningModule to train from the network; a classifier by default.
         fidelity: How long a network is trained, at least and at most; on which share of the data
             and at which resolution.
-        sampler: `nsga2`, `predictor`, `tpe`, `gp`, `optuna-nsga2`, `random`, or any sampler;
-            Optuna's own learn as in `samplers.MultiFidelity`.
+        sampler: `nsga2`, `predictor`, `regularized-evolution`, `local-search`, `reinforce`,
+            `tpe`, `gp`, `optuna-nsga2`, `random`, or any sampler; Optuna's own learn as in
+            `samplers.MultiFidelity`.
         pruner: `hyperband`, `learning-curve` (stops what is unlikely to end on the front),
             `freeze-thaw` (with `predictor`, which takes paused networks up again), `none`, or any
             Optuna pruner that allows several objectives.
@@ -309,6 +311,9 @@ class Search:
     ) -> optuna.Study:
         """Start the search, or go on with it.
 
+        It ends where the space has nothing new: a sampler that repeats itself is given a network
+        that was not tried, and where there is none, the study's attribute `exhausted` says so.
+
         Args:
             trials: Trials to run now, beside those in storage; `self.trials` by default.
             storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
@@ -332,6 +337,7 @@ class Search:
             timeout,
             callbacks,
             self.max_failures,
+            Exhaustion(self),
         )
         return study
 

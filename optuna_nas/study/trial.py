@@ -118,15 +118,13 @@ class TrialRun:
 
     def _identify(self, drawn: Architecture | nn.Module) -> str:
         """Record which network this is, and return the identity of its training."""
+        parameters = self.trial.params
+        line = " ".join(f"{name}={value}" for name, value in parameters.items())
         if isinstance(drawn, Architecture):
-            digest, line = drawn.digest, drawn.describe()
+            line = drawn.describe()
             self._set("architecture", json.loads(drawn.to_json()))
-        else:
-            parameters = self.trial.params
-            digest = description.digest(
-                [sorted(parameters.items()), self.search.description["space"]]
-            )
-            line = " ".join(f"{name}={value}" for name, value in parameters.items())
+        space = self.search.description["space"]
+        digest = description.network_digest(drawn, parameters, space)
         identity = description.digest([digest, self.search.training_description])
         self._set("network", line)
         self._set("digest", digest)
@@ -138,29 +136,34 @@ class TrialRun:
         return identity
 
     def _earlier(self, identity: str) -> FrozenTrial | None:
-        """Find a finished trial that already did this training, or was rejected before it.
+        """Find a trial that already did this training, is at it, or was rejected before it.
 
         A trial that this one continues was stopped on the way: that is no training done.
         """
         own = _root(self.trial)
         lineages = Lineages(self.trial.study)
-        finished = (TrialState.COMPLETE, TrialState.PRUNED)
-        for trial in self.trial.study.get_trials(deepcopy=False, states=finished):
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        for trial in self.trial.study.get_trials(deepcopy=False, states=states):
             attrs = trial.user_attrs
             same = attrs.get("training") == identity and "reused_from" not in attrs
-            if same and lineages.root(trial) != own:
+            if same and lineages.root(trial) != own and self._is_ahead(trial):
                 return trial
         return None
+
+    def _is_ahead(self, trial: FrozenTrial) -> bool:
+        """Whether it has ended, or is at its training, or will be before this one."""
+        begun = trial.number < self.trial.number or "measurements" in trial.user_attrs
+        return trial.state.is_finished() or begun
 
     def _reuse(self, earlier: FrozenTrial) -> list[float]:
         self._set("reused_from", earlier.number)
         self.measurements = dict(earlier.user_attrs.get("measurements", {}))
         for name, value in earlier.constraints.items():
             self.trial.set_constraint(name, value)
-        ended = earlier.user_attrs.get("ended", "")
+        ended = earlier.user_attrs.get("ended", "it is being trained")
         self._end("reused", f"equal to trial {earlier.number}: {ended}")
-        if earlier.state == TrialState.PRUNED:
-            raise optuna.TrialPruned(f"equal to trial {earlier.number}, which was pruned")
+        if earlier.state != TrialState.COMPLETE:
+            raise optuna.TrialPruned(f"equal to trial {earlier.number}, which has no values")
         return list(earlier.values)
 
     def _measure(self, candidate: Candidate, stage: str) -> None:

@@ -1,0 +1,225 @@
+"""Reinforcement learning: a recurrent controller that learns to draw good networks."""
+
+from __future__ import annotations
+
+import copy
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.samplers.controller import Controller
+from optuna_nas.samplers.history import Network
+from optuna_nas.samplers.proposing import (
+    ProposingSampler,
+    Space,
+    Tried,
+    check_least,
+    generator,
+    level,
+)
+from optuna_nas.samplers.virtual import Draw, Proposal, draw
+
+__all__ = ["Reinforce"]
+
+DRAWS = 100
+"""Networks drawn from the controller in search of one that was not tried."""
+PREFERENCES = 8
+"""Weightings of the objectives by which a network is judged; it was drawn by the first."""
+HOTTEST = 5.0
+"""Temperature at which the last of them is drawn."""
+KEPT = 32
+"""States of the controller that are kept, for trials that end after later ones."""
+
+
+class Reinforce(ProposingSampler["_Learned"]):
+    """A controller draws networks choice by choice, and learns from how good they are (REINFORCE).
+
+    Each trial has weights of its own for the objectives, which the controller is told, so that it
+    learns the whole front. A network's reward is the worst of its weighted ranks among those
+    before it; the baseline is the mean reward of the latest networks under the same weights. It
+    is judged by a few other weights as well, from which the controller learns too.
+    What was trained to the end ranks before what was pruned, that before what broke a constraint.
+    Finished trials are replayed in the order of their numbers, so that every choice is a function
+    of the seed, the trial's number and the trials in storage.
+
+    Args:
+        space: What the objective function draws networks by. Without one, the controller draws
+            each parameter when it is asked for, and may draw a network again.
+        learning_rate: Learning rate of the controller.
+        baseline: Latest networks whose mean reward is the baseline.
+        seed: Seed of every choice; None draws one when the sampler is made.
+
+    Raises:
+        DescriptionError: An argument is out of its range.
+
+    Source: Zoph and Le 2017, arXiv:1611.01578; Williams 1992, doi:10.1007/BF00992696; a
+    controller told its preference: Lin et al. 2022, arXiv:2203.15386.
+    """
+
+    def __init__(
+        self,
+        space: Space | None = None,
+        learning_rate: float = 0.02,
+        baseline: int = 20,
+        seed: int | None = None,
+    ) -> None:
+        if not 0 < learning_rate < math.inf:
+            raise DescriptionError(f"expected a learning_rate above 0, got {learning_rate!r}")
+        check_least("baseline", baseline, 1)
+        self._rate = learning_rate
+        self._baseline = baseline
+        super().__init__(space, seed)
+
+    def propose(self, tried: _Learned, study: optuna.Study, trial: FrozenTrial) -> Proposal:
+        """A new network drawn by the controller."""
+        weights = self._weights(study, trial.number)[0]
+        controller = tried.learn(lambda number: self._weights(study, number))
+        rng = generator(self._seed, trial.number)
+        if self.space is None:
+            tried.walks[trial.number] = controller.walk(weights, rng)
+            return Proposal({}, {})
+        heat = np.geomspace(1.0, HOTTEST, DRAWS).tolist()
+        drawn = (draw(self.space, controller.walk(weights, rng, t)) for t in heat)
+        found = tried.first_new(drawn)
+        return found or tried.at_random(rng)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The proposed network's value, or what the controller draws now."""
+        walk = self.held(study).walks.get(trial.number)
+        if walk is not None:
+            return walk(param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Forget the plan of a trial that ends."""
+        self.held(study).walks.pop(trial.number, None)
+        super().after_trial(study, trial, state, values)
+
+    def begin(self, study: optuna.Study) -> _Learned:
+        """The networks of a study, and a controller that has learned nothing."""
+        objectives = len(study.directions)
+        lesson = _Lesson(objectives, self._rate, self._baseline, self._seed)
+        return _Learned(self.space, lesson)
+
+    def _weights(self, study: optuna.Study, number: int) -> NDArray[np.float64]:
+        """Weights of the objectives: those of a trial, and others that it is judged by (W, M)."""
+        even = [1.0] * len(study.directions)
+        return generator(self._seed, number, "weights").dirichlet(even, PREFERENCES)
+
+
+class _Lesson:
+    """A controller, and what it has learned from."""
+
+    def __init__(self, objectives: int, rate: float, baseline: int, seed: int) -> None:
+        self.controller = Controller(objectives, rate, seed)
+        self._ranked: list[list[_Worth]] = [[] for _ in range(objectives)]
+        self._latest: deque[NDArray[np.float64]] = deque(maxlen=baseline)
+
+    def __copy__(self) -> _Lesson:
+        other = _Lesson.__new__(_Lesson)
+        other.controller = copy.copy(self.controller)
+        other._ranked = [list(ranked) for ranked in self._ranked]
+        other._latest = self._latest.copy()
+        return other
+
+    def add(
+        self,
+        network: Network,
+        steps: Sequence[tuple[str, BaseDistribution, Any]],
+        weights: NDArray[np.float64],
+    ) -> None:
+        """Learn from a network.
+
+        Args:
+            network: The network.
+            steps: Its parameters, in the order in which they were asked for.
+            weights: Weights of the objectives by which it is judged (W, M).
+        """
+        ranks = self._rank(network)
+        if self._latest:
+            usual = np.mean([_reward(earlier, weights) for earlier in self._latest], axis=0)
+            self.controller.learn(steps, weights, _reward(ranks, weights) - usual)
+        self._latest.append(ranks)
+
+    def _rank(self, network: Network) -> NDArray[np.float64]:
+        """Share of the networks before it that are better, by each objective (M,)."""
+        objectives = len(self._ranked)
+        known = network.losses[max(network.losses)] if network.losses else (math.inf,) * objectives
+        ranks = np.full(objectives, 0.5)
+        for m, (before, loss) in enumerate(zip(self._ranked, known, strict=True)):
+            worth = level(network), loss
+            if before:
+                ranks[m] = (bisect_left(before, worth) + bisect_right(before, worth)) / 2
+                ranks[m] /= len(before)
+            insort(before, worth)
+        return ranks
+
+
+class _Learned(Tried):
+    """The networks of one study, and the controller that has learned from them.
+
+    Args:
+        space: Draws networks from a trial, or None.
+        untaught: What has learned nothing.
+
+    Attributes:
+        walks: Number of a running trial -> what draws its parameters when they are asked for.
+    """
+
+    def __init__(self, space: Space | None, untaught: _Lesson) -> None:
+        self._untaught = untaught
+        super().__init__(space)
+
+    def forget(self) -> None:
+        super().forget()
+        self.walks: dict[int, Draw] = {}
+        self._states: deque[tuple[list[int], _Lesson]] = deque(maxlen=KEPT)
+
+    def learn(self, weights: Callable[[int], NDArray[np.float64]]) -> Controller:
+        """Replay what finished since the last call.
+
+        Args:
+            weights: Number of a trial -> the weights by which it is judged (W, M).
+        """
+        judged = sorted(self.judged.values(), key=lambda network: network.number)
+        numbers = [network.number for network in judged]
+        while self._states and self._states[-1][0] != numbers[: len(self._states[-1][0])]:
+            self._states.pop()  # an earlier one has finished since
+        learned, lesson = self._states[-1] if self._states else ([], self._untaught)
+        if numbers != learned or not self._states:
+            lesson = copy.copy(lesson)
+            for network in judged[len(learned) :]:
+                lesson.add(network, self.steps(network), weights(network.number))
+            self._states.append((numbers, lesson))
+        return lesson.controller
+
+
+_Worth = tuple[tuple[int, float], float]
+"""Level of a network, and its loss; smaller is better."""
+
+
+def _reward(ranks: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 for the best of all, 0 for the worst in the objective that has most weight."""
+    rewards: NDArray[np.float64] = 1 - (weights * ranks).max(axis=1) / weights.max(axis=1)
+    return rewards

@@ -20,7 +20,13 @@ from optuna_nas.bench.ledger import LOOK, Ledger, Payment
 from optuna_nas.bench.peer import PEERS
 from optuna_nas.bench.tabular import Cell, Table
 from optuna_nas.pruners import FreezeThaw, report, should_prune
-from optuna_nas.samplers import NSGAII, Predictor
+from optuna_nas.samplers import (
+    NSGAII,
+    LocalSearch,
+    Predictor,
+    RegularizedEvolution,
+    Reinforce,
+)
 
 __all__ = ["COST_ONLY", "METHODS", "Replay", "replay"]
 
@@ -61,6 +67,11 @@ METHODS: dict[str, Method] = {
         lambda ledger, seed: Predictor(ledger.problem.space, ledger.known, seed=seed)
     ),
     "nsga2": Method(lambda _, seed: NSGAII(seed=seed)),
+    "regularized-evolution": Method(
+        lambda ledger, seed: RegularizedEvolution(ledger.problem.space, seed=seed)
+    ),
+    "local-search": Method(lambda ledger, seed: LocalSearch(ledger.problem.space, seed=seed)),
+    "reinforce": Method(lambda ledger, seed: Reinforce(ledger.problem.space, seed=seed)),
     "optuna-nsga2": Method(lambda _, seed: NSGAIISampler(seed=seed)),
     "optuna-nsga2-20": Method(lambda _, seed: NSGAIISampler(population_size=20, seed=seed)),
     "optuna-tpe": Method(lambda _, seed: TPESampler(seed=seed)),

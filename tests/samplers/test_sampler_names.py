@@ -10,7 +10,7 @@ from optuna_nas import samplers
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pruners.curve import report
 
-NAMES = ["nsga2", "random", "tpe", "gp"]
+NAMES = ["nsga2", "random", "tpe", "gp", "regularized-evolution", "local-search", "reinforce"]
 
 
 def rough(trial: optuna.Trial) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def test_a_seed_decides_the_choices_of_a_named_sampler(name: str) -> None:
     assert first() == first()
 
 
-@pytest.mark.parametrize("name", ["random", "tpe", "gp", "nsga2"])
+@pytest.mark.parametrize("name", NAMES)
 def test_draws_hang_on_the_seed_and_the_trial_alone(name: str) -> None:
     """So that workers differ from each other, and a resumed study does not repeat itself."""
 
@@ -77,7 +77,7 @@ def test_draws_hang_on_the_seed_and_the_trial_alone(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(DescriptionError, match=r"expected a sampler among gp, nsga2, .* got 'x'"):
+    with pytest.raises(DescriptionError, match=r"a sampler among gp, local-search, .* got 'x'"):
         samplers.by_name("x", seed=0)
     with pytest.raises(DescriptionError, match="got 'nsga'; did you mean 'nsga2'"):
         samplers.by_name("nsga", seed=0)
@@ -88,7 +88,7 @@ def test_the_folder_loads_neither_torch_nor_plotly() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", ["random", "tpe", "gp", "nsga2"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_resumed_study_goes_on_with_the_same_draws(name: str) -> None:
     def run(resumed: bool) -> list[dict[str, float]]:
         study = optuna.create_study(sampler=samplers.by_name(name, 5))

@@ -23,6 +23,7 @@ NAMES = [
     "gp",
     "local-search",
     "nsga2",
+    "optuna-nsga2",
     "predictor",
     "random",
     "regularized-evolution",

@@ -29,9 +29,16 @@ class Cell(Architecture):
 
     Args:
         row: Its place in the table.
+        same: First of the rows that the table says are the same network.
     """
 
     row: int = -1
+    same: int = -1
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells it from other networks: the table knows, whatever the graphs say."""
+        return f"row {self.same}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +82,7 @@ class Table:
         """The network of a row."""
         if row not in self._cells:
             nodes = self.graph(row) if self.graph else [self._node(row)]
-            self._cells[row] = Cell(tuple(nodes), row=row)
+            self._cells[row] = Cell(tuple(nodes), row=row, same=int(self.same[row]))
         return self._cells[row]
 
     def _node(self, row: int) -> Node:

@@ -19,8 +19,10 @@ __all__ = ["Fit", "Looked", "Outlook"]
 Looked = tuple[Mapping[str, float], Mapping[int, float]]
 """Genes of a network that was looked at, and place of an objective -> its loss."""
 
-USUAL = 90
-"""Percentile of the expected losses beyond which a trained objective counts nothing."""
+USUAL = 95
+"""Percentile of what random networks are expected to end with, beyond which a trained objective
+counts nothing. (That of the networks trained so far would sink while the search finds better
+ones, until the cheapest networks of the front counted nothing.)"""
 
 
 class Fit:
@@ -32,6 +34,7 @@ class Fit:
         encoder: What made the columns.
         levels: Steps at which networks are compared (L,), the end last.
         known: Whether each objective is the same at every level (M,).
+        random: Genes of networks drawn at random.
         looked: Genes of networks that were only looked at, and place of an objective -> loss.
         seed: Seed of the models.
     """
@@ -43,6 +46,7 @@ class Fit:
         encoder: Encoder,
         levels: Sequence[float],
         known: Sequence[bool],
+        random: Sequence[Mapping[str, float]],
         looked: Sequence[Looked],
         seed: int,
     ) -> None:
@@ -57,6 +61,9 @@ class Fit:
         more = encoder([drawn for drawn, _ in looked]) if looked else columns[:0]
         telling = encoder.telling
         self.surrogate = Surrogate(columns[used], seen, known, telling, seed, more, told)
+        unseen = np.full((len(random), len(levels), len(known)), np.nan)
+        ends = self.surrogate.expected(encoder(random), unseen)
+        self.usual = np.percentile(ends, USUAL, axis=0)
         capped = [i for i, network in enumerate(networks) if network.violation is not None]
         violations = np.array([networks[i].violation for i in capped])
         self._violation = None
@@ -101,9 +108,9 @@ class Outlook:
         kept = np.array([n.violation is None or n.violation <= 0 for n in networks])
         self._counts = kept if kept.any() else ~kept
         ends = self._ends[self._counts]
-        usual, worst = np.percentile(ends, (USUAL, 100), axis=0)
+        worst = ends.max(axis=0)
         edge = worst + 0.05 * (worst - ends.min(axis=0))
-        self._reference = np.where(fit.known, edge, usual)
+        self._reference = np.where(fit.known, edge, fit.usual)
 
     def gain(self, points: Losses) -> Losses:
         """What points (K, M) would add to all networks at their expected ends (K,)."""

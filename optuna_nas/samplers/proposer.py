@@ -32,6 +32,8 @@ BUILT = 40
 """The same where the space builds a module for each, which takes milliseconds."""
 RANDOM = 1 / 3
 """Share of them that is drawn at random; the rest are children of the best."""
+TYPICAL = 100
+"""Networks drawn at random that show what is usual in a space."""
 SHORTLIST = 10
 """How many of them are looked at closely."""
 LOOKED = "nas:looked"
@@ -69,6 +71,7 @@ class Proposer:
     def _forget(self) -> None:
         self.plans: dict[int, Mapping[str, Any]] = {}
         self._described: dict[int, _Described] = {}
+        self._typical: list[Mapping[str, float]] = []
         self._told: dict[int, list[Looked]] = {}
         self._fitted: tuple[int, list[float], Fit] | None = None
 
@@ -113,9 +116,20 @@ class Proposer:
             encoder = Encoder([d for d, n in zip(described, learned, strict=True) if n.losses])
             known = self._is_known(study)
             looked = self._looked(first)
-            fit = Fit(learned, encoder(described), encoder, levels, known, looked, self._seed)
+            columns, random = encoder(described), self._random(described)
+            fit = Fit(learned, columns, encoder, levels, known, random, looked, self._seed)
             self._fitted = used, levels, fit
         return self._fitted[2]
+
+    def _random(self, begun: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
+        """Genes of networks drawn at random, the same at every call; the first without a space."""
+        if self._space is None:
+            return begun[: self._startup]
+        if not self._typical:
+            rng = generator(self._seed)
+            drawn = [draw(self._space, heir((), 1.0, rng)) for _ in range(TYPICAL)]
+            self._typical = [genes(proposal) for proposal in drawn]
+        return self._typical
 
     def _is_known(self, study: optuna.Study) -> list[bool]:
         names = [bare(name) for name in study.metric_names or []]

@@ -45,9 +45,9 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     fit = trial_module.fit
 
-    def noting(make_module, data, pruning, **options):
+    def noting(make_module, data, pruning, *more, **options):
         numbers.append(pruning._trial.number)
-        return fit(make_module, data, pruning, **options)
+        return fit(make_module, data, pruning, *more, **options)
 
     monkeypatch.setattr(trial_module, "fit", noting)
     return numbers

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.samplers.proposer import Known, Proposer, generator
-from optuna_nas.samplers.uniform import uniform
-from optuna_nas.samplers.virtual import fits
-from optuna_nas.samplers.walking import WalkingSampler
+from optuna_nas.samplers.proposer import Known, Proposer
+from optuna_nas.samplers.proposing import ProposingSampler
+from optuna_nas.samplers.virtual import Proposal
 
 __all__ = ["Predictor"]
 
 
-class Predictor(WalkingSampler[Proposer]):
+class Predictor(ProposingSampler[Proposer]):
     """Proposes the network, new or paused, that is expected to add most to the front.
 
     Forests learn from every trial, finished or pruned, what a network's genes say of its losses
@@ -65,45 +61,18 @@ class Predictor(WalkingSampler[Proposer]):
                 "expected a space beside functions for known objectives, got none: "
                 "they are called with what the space returns"
             )
-        self.space = space
+        super().__init__(space, seed)
         self.known = dict(known or {})
         self._startup = startup
-        self._seed = secrets.randbits(128) if seed is None else seed
-        super().__init__()
 
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Decide which network the trial trains, and note if it goes on with a paused one."""
-        if "fixed_params" in trial.system_attrs or "continues" in trial.user_attrs:
-            return
-        with self._lock:
-            paused = self.held(study).plan(study, trial)
-        if paused is not None:
-            study._storage.set_trial_user_attr(trial._trial_id, "continues", paused)
-            trial.user_attrs["continues"] = paused
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """The proposed network's value; drawn at random where it has none."""
-        plan = self.held(study).plans.get(trial.number, {})
-        if param_name in plan and fits(plan[param_name], param_distribution):
-            return plan[param_name]
-        name = int.from_bytes(hashlib.sha256(param_name.encode()).digest(), "big")
-        return uniform(param_distribution, generator(self._seed, trial.number, name))
-
-    def after_trial(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Forget the plan of a trial that ends."""
-        self.held(study).plans.pop(trial.number, None)
+    def propose(self, tried: Proposer, study: optuna.Study, trial: FrozenTrial) -> Proposal:
+        """The network that the trial trains; noted, if that goes on with a paused one."""
+        chosen = tried.next(study, trial)
+        if isinstance(chosen, Proposal):
+            return chosen
+        study._storage.set_trial_user_attr(trial._trial_id, "continues", chosen.number)
+        trial.user_attrs["continues"] = chosen.number
+        return tried.again(chosen)
 
     def begin(self, study: optuna.Study) -> Proposer:
         """What proposes for a study."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import DescriptionError, SpaceError
+from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import bare
 from optuna_nas.pruners.freeze_thaw import FreezeThaw
 from optuna_nas.samplers.genes import Encoder, genes
 from optuna_nas.samplers.history import END, Network, history, rungs
 from optuna_nas.samplers.outlook import Fit, Looked, Outlook
+from optuna_nas.samplers.proposing import Tried, generator
 from optuna_nas.samplers.virtual import Proposal, draw, heir, replay
 
-__all__ = ["Known", "Proposer", "generator"]
+__all__ = ["Known", "Proposer"]
 
 Known = Mapping[str, Callable[[Any], float] | None]
 """Objective name -> its exact value for what a space returns, without training; None where that
@@ -45,7 +45,7 @@ REFIT = 0.02
 """Share of further trials after which the surrogate is fitted anew."""
 
 
-class Proposer:
+class Proposer(Tried):
     """What the sampler holds of one study; all of it follows from the storage.
 
     Args:
@@ -53,66 +53,54 @@ class Proposer:
         known: What can be known of a network without training.
         startup: Networks drawn at random first.
         seed: Seed of every choice.
-
-    Attributes:
-        plans: Number of a running trial -> the parameters proposed for it.
     """
 
     def __init__(
         self, space: Callable[[Any], Any] | None, known: Known, startup: int, seed: int
     ) -> None:
-        self._space = space
         self._known = known
         self._startup = startup
         self._seed = seed
-        self._seen = 0
-        self._forget()
+        super().__init__(space)
 
-    def _forget(self) -> None:
-        self.plans: dict[int, Mapping[str, Any]] = {}
-        self._described: dict[int, _Described] = {}
+    def forget(self) -> None:
+        """Begin anew."""
+        super().forget()
         self._typical: list[Mapping[str, float]] = []
         self._told: dict[int, list[Looked]] = {}
         self._fitted: tuple[int, list[float], Fit] | None = None
 
-    def plan(self, study: optuna.Study, trial: FrozenTrial) -> int | None:
-        """Propose parameters for a trial; the number of the paused trial that it continues."""
+    def features(self, proposal: Proposal) -> Mapping[str, float]:
+        """The genes of a network."""
+        return genes(proposal)
+
+    def next(self, study: optuna.Study, trial: FrozenTrial) -> Proposal | Network:
+        """A new network for a trial, or a paused one to be taken up again."""
         rng = generator(self._seed, trial.number)
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        if len(trials) < self._seen:  # the study was deleted and made anew
-            self._forget()
-        self._seen = len(trials)
-        others = [t for t in trials if t.number != trial.number]
-        networks = list(history(others, study.directions).values())
+        networks = list(self.networks.values())
         if sum(network.seen for network in networks) < self._startup:
-            self.plans[trial.number] = self._at_random(networks, rng)
-            return None
-        fit = self._fit(study, others, networks)
-        columns = fit.encoder([self._describe(network).genes for network in networks])
-        outlook = Outlook(fit, networks, columns)
+            return self.at_random(rng)
+        fit = self._fit(study, networks)
+        outlook = Outlook(fit, networks, fit.encoder(list(map(self.features_of, networks))))
         pruner = study.pruner
         if (
             isinstance(pruner, FreezeThaw)
             and any(network.paused for network in networks)
             and not _new_is_due(networks, pruner.steps[0], self._startup)
         ):
-            chosen = outlook.most_promising(rng)
-            self.plans[trial.number] = chosen.params
-            return chosen.number
-        self.plans[trial.number] = self._new(study, trial, outlook, rng)
-        return None
+            return outlook.most_promising(rng)
+        return self._new(study, trial, outlook, rng)
 
-    def _fit(
-        self, study: optuna.Study, trials: Sequence[FrozenTrial], networks: Sequence[Network]
-    ) -> Fit:
+    def _fit(self, study: optuna.Study, networks: Sequence[Network]) -> Fit:
         """Fit to the trials that finished first, so that it is not done for every trial."""
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         finished = sorted((t for t in trials if t.state.is_finished()), key=_finish)
         used = len(finished) - len(finished) % max(1, int(REFIT * len(finished)))
         levels = rungs(study.pruner, networks)
         if self._fitted is None or self._fitted[:2] != (used, levels):
             first = sorted(finished[:used], key=lambda t: t.number)
             learned = list(history(first, study.directions).values())
-            described = [self._describe(network).genes for network in learned]
+            described = list(map(self.features_of, learned))
             encoder = Encoder([d for d, n in zip(described, learned, strict=True) if n.losses])
             known = self._is_known(study)
             looked = self._looked(first)
@@ -123,11 +111,11 @@ class Proposer:
 
     def _random(self, begun: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
         """Genes of networks drawn at random, the same at every call; the first without a space."""
-        if self._space is None:
+        if self.space is None:
             return begun[: self._startup]
         if not self._typical:
             rng = generator(self._seed)
-            drawn = [draw(self._space, heir((), 1.0, rng)) for _ in range(TYPICAL)]
+            drawn = [draw(self.space, heir((), 1.0, rng)) for _ in range(TYPICAL)]
             self._typical = [genes(proposal) for proposal in drawn]
         return self._typical
 
@@ -140,24 +128,12 @@ class Proposer:
             )
         return [name in self._known for name in names] or [False] * len(study.directions)
 
-    def _at_random(
-        self, networks: Sequence[Network], rng: np.random.Generator
-    ) -> Mapping[str, Any]:
-        if self._space is None:
-            return {}
-        tried = self._tried(networks)
-        for _ in range(POOL):
-            proposal = draw(self._space, heir((), 1.0, rng))
-            if proposal.identity not in tried:
-                break
-        return proposal.params
-
     def _new(
         self, study: optuna.Study, trial: FrozenTrial, outlook: Outlook, rng: np.random.Generator
-    ) -> Mapping[str, Any]:
-        pool = self._pool(outlook.networks, outlook.best(), rng)
+    ) -> Proposal:
+        pool = self._pool(outlook.best(), rng)
         if not pool:
-            return self._at_random(outlook.networks, rng)
+            return self.at_random(rng)
         columns = outlook.fit.encoder([genes(proposal) for proposal in pool])
         told = outlook.fit.surrogate.proposed(columns, rng)
         feasible = outlook.fit.feasible(columns)
@@ -172,7 +148,7 @@ class Proposer:
             known = [list(losses_told.items()) for losses_told in exact]
             study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, known])
         gains = (outlook.gain(told) * feasible)[order]
-        return pool[int(order[gains.argmax()])].params
+        return pool[int(order[gains.argmax()])]
 
     def _exact(self, study: optuna.Study, proposal: Proposal) -> dict[int, float]:
         """Place of an objective -> its exact loss, for those that can be told."""
@@ -188,23 +164,20 @@ class Proposer:
         """Genes of networks that were looked at but not trained, and the losses told of them."""
         found = []
         for trial in trials:
-            if self._space is None or LOOKED not in trial.system_attrs:
+            if self.space is None or LOOKED not in trial.system_attrs:
                 continue
             if trial.number not in self._told:
                 params, told = trial.system_attrs[LOOKED]
-                drawn = [genes(replay(self._space, Proposal(p, {}))) for p in params]
+                drawn = [genes(replay(self.space, Proposal(p, {}))) for p in params]
                 self._told[trial.number] = list(zip(drawn, map(dict, told), strict=True))
             found += self._told[trial.number]
         return found
 
-    def _pool(
-        self, networks: Sequence[Network], parents: Sequence[Network], rng: np.random.Generator
-    ) -> list[Proposal]:
+    def _pool(self, parents: Sequence[Network], rng: np.random.Generator) -> list[Proposal]:
         """Networks that are new; a third at random, the others children.
 
         Equal networks with other parameters stay: what is known of them need not be equal.
         """
-        tried = self._tried(networks)
         pool: dict[Any, Proposal] = {}
         size = self._pool_size(rng)
         for number in range(size):
@@ -212,52 +185,26 @@ class Proposer:
             if number >= RANDOM * size:
                 count = 1 + int(rng.random() < 0.5)
                 chosen = [parents[int(rng.random() * len(parents))] for _ in range(count)]
-            proposal = self._child(chosen, networks, rng)
-            if proposal.identity not in tried:
+            proposal = self._child(chosen, rng)
+            if proposal not in self:
                 pool.setdefault(frozenset(proposal.params.items()), proposal)
         return list(pool.values())
 
     def _pool_size(self, rng: np.random.Generator) -> int:
-        if self._space is None:
+        if self.space is None:
             return POOL
-        graph = isinstance(draw(self._space, heir((), 1.0, rng)).drawn, Architecture)
+        graph = isinstance(draw(self.space, heir((), 1.0, rng)).drawn, Architecture)
         return POOL if graph else BUILT
 
-    def _child(
-        self, parents: Sequence[Network], networks: Sequence[Network], rng: np.random.Generator
-    ) -> Proposal:
+    def _child(self, parents: Sequence[Network], rng: np.random.Generator) -> Proposal:
         free = sum(not d.single() for p in parents for d in p.distributions.values())
         values = heir(parents, min(0.5, 2 * len(parents) / max(free, 1)), rng)
-        if self._space is not None:
-            return draw(self._space, values)
+        if self.space is not None:
+            return draw(self.space, values)
         # Without a space the child has the parameters of one parent, or of any network.
-        patterns = parents or networks
+        patterns = parents or list(self.networks.values())
         pattern = patterns[int(rng.random() * len(patterns))].distributions
         return Proposal({name: values(name, d) for name, d in pattern.items()}, pattern)
-
-    def _describe(self, network: Network) -> _Described:
-        """Identity and genes of a network; found once where they cannot change any more."""
-        if network.number in self._described:
-            return self._described[network.number]
-        proposal = Proposal(network.params, network.distributions)
-        if self._space is not None:
-            # A running trial may not have drawn everything yet, and an enqueued one is anything.
-            with suppress(SpaceError):
-                proposal = replay(self._space, network)
-        described = _Described(proposal.identity, genes(proposal))
-        if network.state.is_finished():
-            self._described[network.number] = described
-        return described
-
-    def _tried(self, networks: Sequence[Network]) -> set[Any]:
-        return {self._describe(network).identity for network in networks}
-
-
-class _Described(NamedTuple):
-    """What the proposer keeps of a network."""
-
-    identity: Any
-    genes: dict[str, float]
 
 
 def _new_is_due(networks: Sequence[Network], step: int, startup: int) -> bool:
@@ -265,11 +212,6 @@ def _new_is_due(networks: Sequence[Network], step: int, startup: int) -> bool:
     spent = [max((s for s in n.losses if s < END), default=step) for n in networks]
     old = sum(steps for steps in spent if steps > step)
     return step * (len(networks) - startup) < NEW_PER_OLD * (old + max(spent))
-
-
-def generator(*seeds: int) -> np.random.Generator:
-    """A generator that follows from numbers alone."""
-    return np.random.default_rng(np.random.SeedSequence(seeds))
 
 
 def _finish(trial: FrozenTrial) -> tuple[float, int]:

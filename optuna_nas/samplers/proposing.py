@@ -84,6 +84,14 @@ class Tried:
         """The first of some proposals that was not tried; None where all were."""
         return next((p for p in proposals if p not in self), None)
 
+    def features(self, proposal: Proposal) -> Mapping[str, float]:
+        """What to keep of a network for `features_of`; nothing, unless a sampler learns by it."""
+        return {}
+
+    def features_of(self, network: Network) -> Mapping[str, float]:
+        """What `features` told of a network that was tried."""
+        return self._described(network).features
+
     def at_random(self, rng: np.random.Generator) -> Proposal:
         """A network drawn at random, a new one where one is found."""
         if self.space is None:
@@ -132,18 +140,23 @@ class Tried:
         order = found.names if found.names == network.params.keys() else network.params
         return [(name, network.distributions[name], network.params[name]) for name in order]
 
+    def again(self, network: Network) -> Proposal:
+        """A network that was tried, as a proposal."""
+        if self.space is not None:
+            # A running trial may not have drawn everything yet, and an enqueued one is anything.
+            with suppress(SpaceError):
+                return replay(self.space, network)
+        return Proposal(network.params, network.distributions)
+
     def _described(self, network: Network) -> _Described:
         """What is kept of a network; found once where it cannot change any more."""
         if network.number in self._finished:
             return self._finished[network.number]
-        proposal = Proposal(network.params, network.distributions)
-        if self.space is not None and network.number in self.plans:
-            proposal = self.plans[network.number]
-        elif self.space is not None:
-            # A running trial may not have drawn everything yet, and an enqueued one is anything.
-            with suppress(SpaceError):
-                proposal = replay(self.space, network)
-        described = _Described(proposal.identity, dict.fromkeys(proposal.params).keys())
+        proposal = self.plans.get(network.number)
+        if proposal is None or self.space is None:
+            proposal = self.again(network)
+        names = dict.fromkeys(proposal.params).keys()
+        described = _Described(proposal.identity, names, self.features(proposal))
         if network.state.is_finished():
             self._finished[network.number] = described
         return described
@@ -155,10 +168,12 @@ class _Described(NamedTuple):
     Args:
         identity: Equal for equal networks.
         names: Names of its parameters, in the order in which the space asks for them.
+        features: What a sampler learns by.
     """
 
     identity: Any
     names: KeysView[str]
+    features: Mapping[str, float]
 
 
 T = TypeVar("T", bound=Tried)

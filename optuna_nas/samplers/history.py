@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_nas.pareto import losses
+from optuna_nas.pareto import Losses, losses
 from optuna_nas.pruners.curve import curve
 from optuna_nas.pruners.freeze_thaw import FreezeThaw
 
-__all__ = ["END", "Network", "history", "rungs"]
+__all__ = ["END", "Network", "at_rungs", "history", "rungs"]
 
 END = math.inf
 """Rung of a network trained to its end."""
@@ -97,6 +98,25 @@ def rungs(pruner: BasePruner, networks: Sequence[Network]) -> list[float]:
         reached = {step for network in networks for step in network.losses}
         steps = [end for start, end in edges if any(start < s <= end for s in reached)]
     return [*sorted(steps), END]
+
+
+def at_rungs(networks: Sequence[Network], levels: Sequence[float], objectives: int) -> Losses:
+    """Losses at each rung and at the end (N, L, M), NaN where they were not seen.
+
+    Args:
+        networks: The networks (N).
+        levels: Steps of the rungs, the end last (L,).
+        objectives: How many (M).
+    """
+    seen = np.full((len(networks), len(levels), objectives), np.nan)
+    for row, network in zip(seen, networks, strict=True):
+        below = -math.inf
+        for place, level in zip(row, levels, strict=True):
+            steps = [s for s in network.losses if below < s <= level]
+            if steps and (level < END or END in network.losses):
+                place[:] = network.losses[max(steps)]
+            below = level
+    return seen
 
 
 def _losses(values: Sequence[float], directions: Sequence[StudyDirection]) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from optuna_nas.pareto import Losses, on_front
 from optuna_nas.samplers.genes import Encoder
-from optuna_nas.samplers.history import END, Network
+from optuna_nas.samplers.history import Network, at_rungs
 from optuna_nas.samplers.improvement import improvement
 from optuna_nas.samplers.surrogate import Columns, Forest, Surrogate
 
@@ -72,15 +71,7 @@ class Fit:
 
     def seen(self, networks: Sequence[Network]) -> Losses:
         """Losses at each rung and at the end (N, L, M), NaN where they were not seen."""
-        seen = np.full((len(networks), len(self.levels), len(self.known)), np.nan)
-        for row, network in zip(seen, networks, strict=True):
-            below = -math.inf
-            for place, level in zip(row, self.levels, strict=True):
-                steps = [s for s in network.losses if below < s <= level]
-                if steps and (level < END or END in network.losses):
-                    place[:] = network.losses[max(steps)]
-                below = level
-        return seen
+        return at_rungs(networks, self.levels, len(self.known))
 
     def feasible(self, columns: Columns) -> NDArray[np.float64]:
         """Probability that networks keep every cap (K,)."""

@@ -112,9 +112,18 @@ def test_curves_are_rungs_of_one_training(tmp_path):
     np.testing.assert_allclose(table.error[:, 2], 100 - curves["valid_acc"][:, 8])
     cells = load(tmp_path / "all.npz", "slow")
     np.testing.assert_allclose(table.cost, cells.cost[curves["arch_index"]])
-    assert [table.cell(k).digest for k in range(5)] == [
-        cells.cell(int(k)).digest for k in curves["arch_index"]
+    assert [table.cell(k).nodes for k in range(5)] == [
+        cells.cell(int(k)).nodes for k in curves["arch_index"]
     ]
+
+
+@every
+def test_networks_are_the_same_where_the_table_says_so(any_table):
+    rows = range(len(any_table.error))
+    digests = {any_table.cell(row).digest for row in rows}
+    assert len(digests) == len(set(any_table.same.tolist()))
+    for row in rows:
+        assert any_table.cell(row).digest == any_table.cell(int(any_table.same[row])).digest
 
 
 def test_curves_need_the_file_of_all_cells_beside_them(tmp_path):

@@ -93,7 +93,7 @@ def curves(arrays: Arrays, device: str, path: Path) -> Table:
     accuracy = whole("valid_acc", arrays["valid_acc"])
     steps = ladder(accuracy.shape[1])
     error = 100.0 - accuracy[:, [step - 1 for step in steps]]
-    _, same = np.unique(every.same[rows], return_inverse=True)
+    _, first, group = np.unique(every.same[rows], return_index=True, return_inverse=True)
     return replace(
         every,
         parameters=[replace(p, codes=p.codes[rows]) for p in every.parameters],
@@ -102,7 +102,7 @@ def curves(arrays: Arrays, device: str, path: Path) -> Table:
         cost=every.cost[rows],
         spent=np.broadcast_to(np.array(steps, dtype=float), error.shape),
         resumes=True,
-        same=same,
+        same=first[group],
         capacity=None if every.capacity is None else every.capacity[rows],
         graph=lambda row: every.cell(int(rows[row])).nodes,
     )

@@ -45,9 +45,9 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     fit = trial_module.fit
 
-    def noting(make_module, data, pruning, *more, **options):
+    def noting(make_module, candidate, data, pruning, **options):
         numbers.append(pruning._trial.number)
-        return fit(make_module, data, pruning, *more, **options)
+        return fit(make_module, candidate, data, pruning, **options)
 
     monkeypatch.setattr(trial_module, "fit", noting)
     return numbers

@@ -40,13 +40,20 @@ KEPT = 32
 """States of the controller that are kept, for trials that end after later ones."""
 
 
+_Steps = Sequence[tuple[str, BaseDistribution, Any]]
+"""Name, distribution and value of each parameter, in the order in which they were asked for."""
+_Worth = tuple[tuple[int, float], float]
+"""Level of a network, and its loss; smaller is better."""
+
+
 class Reinforce(ProposingSampler["_Learned"]):
     """A controller draws networks choice by choice, and learns from how good they are (REINFORCE).
 
     Each trial has weights of its own for the objectives, which the controller is told, so that it
-    learns the whole front. A network's reward is the worst of its weighted ranks among those
-    before it; the baseline is the mean reward of the latest networks under the same weights. It
-    is judged by a few other weights as well, from which the controller learns too.
+    learns the whole front. A network's reward is the worst of its weighted ranks among all so
+    far; the baseline is the mean reward of the latest networks under the same weights. It is
+    judged by a few other weights as well, and with each network the best so far under these
+    weights are learned again, which takes far fewer networks (priority queue training).
     What was trained to the end ranks before what was pruned, that before what broke a constraint.
     Finished trials are replayed in the order of their numbers, so that every choice is a function
     of the seed, the trial's number and the trials in storage.
@@ -62,7 +69,8 @@ class Reinforce(ProposingSampler["_Learned"]):
         DescriptionError: An argument is out of its range.
 
     Source: Zoph and Le 2017, arXiv:1611.01578; Williams 1992, doi:10.1007/BF00992696; a
-    controller told its preference: Lin et al. 2022, arXiv:2203.15386.
+    controller told its preference: Lin et al. 2022, arXiv:2203.15386; priority queue training:
+    Abolafia et al. 2018, arXiv:1801.03526.
     """
 
     def __init__(
@@ -133,47 +141,50 @@ class _Lesson:
 
     def __init__(self, objectives: int, rate: float, baseline: int, seed: int) -> None:
         self.controller = Controller(objectives, rate, seed)
-        self._ranked: list[list[_Worth]] = [[] for _ in range(objectives)]
-        self._latest: deque[NDArray[np.float64]] = deque(maxlen=baseline)
+        self._baseline = baseline
+        self._seen: list[tuple[_Steps, list[_Worth]]] = []
+        self._ordered: list[list[_Worth]] = [[] for _ in range(objectives)]
 
     def __copy__(self) -> _Lesson:
         other = _Lesson.__new__(_Lesson)
+        other.__dict__.update(self.__dict__)
         other.controller = copy.copy(self.controller)
-        other._ranked = [list(ranked) for ranked in self._ranked]
-        other._latest = self._latest.copy()
+        other._seen = list(self._seen)
+        other._ordered = [list(worths) for worths in self._ordered]
         return other
 
-    def add(
-        self,
-        network: Network,
-        steps: Sequence[tuple[str, BaseDistribution, Any]],
-        weights: NDArray[np.float64],
-    ) -> None:
-        """Learn from a network.
+    def add(self, network: Network, steps: _Steps, weights: NDArray[np.float64]) -> None:
+        """Learn from a network, and again from the best so far.
 
         Args:
             network: The network.
             steps: Its parameters, in the order in which they were asked for.
             weights: Weights of the objectives by which it is judged (W, M).
         """
-        ranks = self._rank(network)
-        if self._latest:
-            usual = np.mean([_reward(earlier, weights) for earlier in self._latest], axis=0)
-            self.controller.learn(steps, weights, _reward(ranks, weights) - usual)
-        self._latest.append(ranks)
+        unknown = (math.inf,) * len(self._ordered)
+        known = network.losses[max(network.losses)] if network.losses else unknown
+        worths = [(level(network), loss) for loss in known]
+        self._seen.append((steps, worths))
+        for ordered, worth in zip(self._ordered, worths, strict=True):
+            insort(ordered, worth)
+        if len(self._seen) > 1:
+            rewards = _rewards(self._ranks(), weights)
+            usual = rewards[-1 - self._baseline : -1].mean(axis=0)
+            self.controller.learn(steps, weights, rewards[-1] - usual)
+            for best in dict.fromkeys(rewards.argmax(axis=0).tolist()):
+                gained = np.maximum(rewards[best] - usual, 0.0)
+                self.controller.learn(self._seen[best][0], weights, gained)
 
-    def _rank(self, network: Network) -> NDArray[np.float64]:
-        """Share of the networks before it that are better, by each objective (M,)."""
-        objectives = len(self._ranked)
-        known = network.losses[max(network.losses)] if network.losses else (math.inf,) * objectives
-        ranks = np.full(objectives, 0.5)
-        for m, (before, loss) in enumerate(zip(self._ranked, known, strict=True)):
-            worth = level(network), loss
-            if before:
-                ranks[m] = (bisect_left(before, worth) + bisect_right(before, worth)) / 2
-                ranks[m] /= len(before)
-            insort(before, worth)
-        return ranks
+    def _ranks(self) -> NDArray[np.float64]:
+        """Share of all networks that are better than each, by each objective (N, M)."""
+        ranks = [
+            [
+                bisect_left(o, w) + bisect_right(o, w)
+                for o, w in zip(self._ordered, ws, strict=True)
+            ]
+            for _, ws in self._seen
+        ]
+        return np.array(ranks) / (2 * len(self._seen))
 
 
 class _Learned(Tried):
@@ -215,11 +226,8 @@ class _Learned(Tried):
         return lesson.controller
 
 
-_Worth = tuple[tuple[int, float], float]
-"""Level of a network, and its loss; smaller is better."""
-
-
-def _reward(ranks: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 for the best of all, 0 for the worst in the objective that has most weight."""
-    rewards: NDArray[np.float64] = 1 - (weights * ranks).max(axis=1) / weights.max(axis=1)
+def _rewards(ranks: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Reward of networks (N, M) by several weights (W, M); 1 is best, 0 is worst (N, W)."""
+    worst = (ranks[:, None] * weights).max(axis=2)
+    rewards: NDArray[np.float64] = 1 - worst / weights.max(axis=1)
     return rewards

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from optuna_nas.pruners.freeze_thaw import FreezeThaw
 from optuna_nas.samplers.genes import Encoder, genes
 from optuna_nas.samplers.history import END, Network, history, rungs
 from optuna_nas.samplers.outlook import Fit, Looked, Outlook
+from optuna_nas.samplers.pool import Pool
 from optuna_nas.samplers.proposing import Tried, generator
+from optuna_nas.samplers.uniform import uniform
 from optuna_nas.samplers.virtual import Proposal, draw, heir, replay
 
 __all__ = ["Known", "Proposer"]
@@ -26,10 +28,14 @@ Known = Mapping[str, Callable[[Any], float] | None]
 """Objective name -> its exact value for what a space returns, without training; None where that
 takes too long."""
 
-POOL = 400
-"""Networks that are compared for one proposal."""
-BUILT = 40
+POOL = 200
+"""Networks that are drawn for one proposal, and as many again close to the best of them."""
+BUILT = 20
 """The same where the space builds a module for each, which takes milliseconds."""
+CLIMBS = 4
+"""Rounds in which the latter are drawn."""
+CLIMBING = 8
+"""Networks, the best so far, that they differ from in one parameter."""
 RANDOM = 1 / 3
 """Share of them that is drawn at random; the rest are children of the best."""
 TYPICAL = 100
@@ -131,24 +137,24 @@ class Proposer(Tried):
     def _new(
         self, study: optuna.Study, trial: FrozenTrial, outlook: Outlook, rng: np.random.Generator
     ) -> Proposal:
-        pool = self._pool(outlook.best(), rng)
-        if not pool:
+        size = self._pool_size(rng)
+        pool = Pool(self, outlook, belief=int(rng.integers(2**32)))
+        pool.add(self._drawn(size, outlook.best(), rng))
+        if not pool.proposals:
             return self.at_random(rng)
-        columns = outlook.fit.encoder([genes(proposal) for proposal in pool])
-        told = outlook.fit.surrogate.proposed(columns, rng)
-        feasible = outlook.fit.feasible(columns)
-        # Where nothing adds anything, any is as good as another.
-        worth = outlook.gain(told) * feasible
-        order = np.lexsort((rng.random(len(pool)), -worth))[:SHORTLIST]
-        exact = [self._exact(study, pool[i]) for i in order]
-        for i, losses_told in zip(order, exact, strict=True):
-            told[i, list(losses_told)] = list(losses_told.values())
+        for _ in range(CLIMBS):
+            tops = [pool.proposals[place] for place in pool.best(CLIMBING, rng)]
+            pool.add(self._neighbour(tops, rng) for _ in range(size // CLIMBS))
+        shortlist = pool.best(SHORTLIST, rng)
+        exact = [self._exact(study, pool.proposals[place]) for place in shortlist]
+        for place, told in zip(shortlist, exact, strict=True):
+            pool.tell(place, told)
         if any(exact):
-            params = [dict(pool[i].params) for i in order]
-            known = [list(losses_told.items()) for losses_told in exact]
+            params = [dict(pool.proposals[place].params) for place in shortlist]
+            known = [list(told.items()) for told in exact]
             study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, known])
-        gains = (outlook.gain(told) * feasible)[order]
-        return pool[int(order[gains.argmax()])]
+        worth = pool.worth()[shortlist]
+        return pool.proposals[int(shortlist[worth.argmax()])]
 
     def _exact(self, study: optuna.Study, proposal: Proposal) -> dict[int, float]:
         """Place of an objective -> its exact loss, for those that can be told."""
@@ -173,22 +179,25 @@ class Proposer(Tried):
             found += self._told[trial.number]
         return found
 
-    def _pool(self, parents: Sequence[Network], rng: np.random.Generator) -> list[Proposal]:
-        """Networks that are new; a third at random, the others children.
-
-        Equal networks with other parameters stay: what is known of them need not be equal.
-        """
-        pool: dict[Any, Proposal] = {}
-        size = self._pool_size(rng)
+    def _drawn(
+        self, size: int, parents: Sequence[Network], rng: np.random.Generator
+    ) -> Iterator[Proposal]:
+        """Networks of which a third is drawn at random, the others are children."""
         for number in range(size):
             chosen: list[Network] = []
             if number >= RANDOM * size:
                 count = 1 + int(rng.random() < 0.5)
                 chosen = [parents[int(rng.random() * len(parents))] for _ in range(count)]
-            proposal = self._child(chosen, rng)
-            if proposal not in self:
-                pool.setdefault(frozenset(proposal.params.items()), proposal)
-        return list(pool.values())
+            yield self._child(chosen, rng)
+
+    def _neighbour(self, tops: Sequence[Proposal], rng: np.random.Generator) -> Proposal:
+        """One of some networks with one parameter drawn anew."""
+        top = tops[int(rng.random() * len(tops))]
+        free = [name for name, kind in top.distributions.items() if not kind.single()]
+        if not free:
+            return top
+        name = free[int(rng.random() * len(free))]
+        return self.changed(top, {name: uniform(top.distributions[name], rng)}, rng)
 
     def _pool_size(self, rng: np.random.Generator) -> int:
         if self.space is None:

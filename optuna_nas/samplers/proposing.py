@@ -19,7 +19,7 @@ from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.pareto import on_front
 from optuna_nas.samplers.history import END, Network, history
 from optuna_nas.samplers.uniform import uniform
-from optuna_nas.samplers.virtual import Proposal, draw, fits, heir, replay
+from optuna_nas.samplers.virtual import Parent, Proposal, draw, fits, heir, replay
 from optuna_nas.samplers.walking import WalkingSampler
 
 __all__ = ["ProposingSampler", "Tried", "check_least", "front", "generator", "level"]
@@ -118,7 +118,7 @@ class Tried:
         return found or self.at_random(rng)
 
     def changed(
-        self, parent: Network, changes: Mapping[str, Any], rng: np.random.Generator
+        self, parent: Parent, changes: Mapping[str, Any], rng: np.random.Generator
     ) -> Proposal:
         """A network with other values of some parameters.
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from optuna_nas.bench.tabular import Cell, Table
 
 __all__ = ["LOOK", "Ledger", "Payment"]
@@ -64,7 +62,7 @@ class Ledger:
         """Whether every network was trained to its end."""
         last = len(self.problem.steps) - 1
         ended = sum(last in rungs for rungs in self._trained.values())
-        return ended == len(np.unique(self.problem.same))
+        return ended == self.problem.networks
 
     def look(self, cell: Cell) -> float:
         """Logarithm of the cost of a network; paid for once."""

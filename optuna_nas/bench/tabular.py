@@ -97,6 +97,11 @@ class Table:
     def _tree(self) -> Branch:
         return Branch(self.parameters, np.arange(len(self.error)))
 
+    @cached_property
+    def networks(self) -> int:
+        """How many there are, equal rows counted once."""
+        return len(np.unique(self.same))
+
     @property
     def known(self) -> bool:
         """Whether the cost is known before training."""

@@ -65,7 +65,7 @@ class _Agreement(TorchDispatchMode):
     """Counts the rectifiers that agree on each two examples while a network runs."""
 
     def __init__(self, examples: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        TorchDispatchMode.__init__(self)
         self.counts = torch.zeros(examples, examples, dtype=torch.float64)
         self.odd: tuple[int, ...] | None = None
 

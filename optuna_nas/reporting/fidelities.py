@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,7 +19,9 @@ from optuna_nas.exceptions import SpaceError
 from optuna_nas.samplers.history import END, Network, at_rungs, history, rungs
 from optuna_nas.study.record import objective_names
 
-__all__ = ["Agreement", "agreements", "foresight"]
+__all__ = ["Agreement", "agreements"]
+
+Floats = NDArray[np.float64]
 
 FEWEST = 5
 """Networks for a rank correlation between rungs."""
@@ -48,54 +50,54 @@ class Agreement(NamedTuple):
 
 
 def agreements(study: optuna.Study) -> list[Agreement]:
-    """Rank correlation between each rung and the next, for objectives that training changes."""
-    _, levels, seen = _seen(study)
-    found = []
-    for m, name in enumerate(objective_names(study)):
-        if not _trained(seen[:, :, m]):
-            continue
-        for k, (early, late) in enumerate(pairwise(map(_label, levels))):
-            below, above = seen[:, k, m], seen[:, k + 1, m]
-            both = np.isfinite(below) & np.isfinite(above)
-            if both.sum() >= FEWEST:
-                found += _agreement(name, early, late, below[both], above[both])
-    return found
+    """Rank correlations, for objectives that training changes.
 
-
-def foresight(study: optuna.Study) -> list[Agreement]:
-    """Rank correlation of held-back networks with what the surrogate of `Predictor` says.
-
-    Five-fold cross-validation at the first rung, on the latest 300 networks.
+    Between each rung and the next; and between what the surrogate of `Predictor` says of networks
+    held back from it and their first rung, by five-fold cross-validation on the latest 300.
     """
-    networks, levels, seen = _seen(study)
-    trials = study.get_trials(deepcopy=False)
-    found = []
-    for m, name in enumerate(objective_names(study)):
-        place = np.flatnonzero(np.isfinite(seen[:, 0, m]))[-MOST_LEARNED:]
-        values = seen[place, 0, m]
-        if len(place) >= FEWEST_LEARNED and _trained(seen[:, :, m]):
-            told = _held_back([networks[i] for i in place], trials, values)
-            found += _agreement(name, "predictor", _label(levels[0]), told, values)
-    return found
-
-
-def _seen(study: optuna.Study) -> tuple[list[Network], list[float], NDArray[np.float64]]:
     trials = study.get_trials(deepcopy=False)
     networks = list(history(trials, study.directions).values())
     levels = rungs(study.pruner, networks)
-    return networks, levels, at_rungs(networks, levels, len(study.directions))
+    seen = at_rungs(networks, levels, len(study.directions))
+    labels = list(map(_label, levels))
+    named = list(enumerate(objective_names(study)))
+    trained = [(m, name) for m, name in named if _trained(seen[:, :, m])]
+    between = [a for m, name in trained for a in _between(name, labels, seen[:, :, m])]
+    told = [a for m, n in trained for a in _told(n, labels[0], networks, trials, seen[:, 0, m])]
+    return [*between, *told]
 
 
-def _trained(values: NDArray[np.float64]) -> bool:
+def _between(name: str, labels: Sequence[str], seen: Floats) -> Iterator[Agreement]:
+    """How rungs agree, by the values of one objective at each (N, L)."""
+    for k, (early, late) in enumerate(pairwise(labels)):
+        below, above = seen[:, k], seen[:, k + 1]
+        both = np.isfinite(below) & np.isfinite(above)
+        if both.sum() >= FEWEST:
+            yield from _agreement(name, early, late, below[both], above[both])
+
+
+def _told(
+    name: str,
+    rung: str,
+    networks: Sequence[Network],
+    trials: Sequence[FrozenTrial],
+    values: Floats,
+) -> Iterator[Agreement]:
+    """How the predictor agrees with the values of one objective at a rung (N,)."""
+    places = np.flatnonzero(np.isfinite(values))[-MOST_LEARNED:]
+    if len(places) >= FEWEST_LEARNED:
+        told = _held_back([networks[i] for i in places], trials, values[places])
+        yield from _agreement(name, "predictor", rung, told, values[places])
+
+
+def _trained(values: Floats) -> bool:
     """Whether training changes the values of an objective at rungs (N, L)."""
     low = np.nanmin(values, axis=1, initial=math.inf)
     high = np.nanmax(values, axis=1, initial=-math.inf)
     return bool((high > low).any())
 
 
-def _agreement(
-    name: str, early: str, late: str, first: NDArray[np.float64], second: NDArray[np.float64]
-) -> list[Agreement]:
+def _agreement(name: str, early: str, late: str, first: Floats, second: Floats) -> list[Agreement]:
     if np.ptp(first) == 0 or np.ptp(second) == 0:  # no order
         return []
     correlation = float(spearmanr(first, second).statistic)
@@ -103,8 +105,8 @@ def _agreement(
 
 
 def _held_back(
-    networks: Sequence[Network], trials: Sequence[FrozenTrial], values: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    networks: Sequence[Network], trials: Sequence[FrozenTrial], values: Floats
+) -> Floats:
     from sklearn.model_selection import KFold
 
     from optuna_nas.samplers.genes import Encoder, genes

@@ -20,7 +20,7 @@ from optuna_nas import __version__
 from optuna_nas.reporting import plots
 from optuna_nas.reporting.derived import derived
 from optuna_nas.reporting.feasibility import cap, feasibility
-from optuna_nas.reporting.fidelities import agreements, foresight
+from optuna_nas.reporting.fidelities import agreements
 from optuna_nas.reporting.front import Totals, front, known_values, totals
 from optuna_nas.reporting.noise import tied
 from optuna_nas.reporting.text import duration, heading, percent, quantity, short, with_spread
@@ -114,7 +114,7 @@ def _content(study: optuna.Study) -> dict[str, Any]:
         "totals": spent,
         "shares": _shares(spent),
         "feasibility": feasibility(study),
-        "agreements": [*agreements(study), *foresight(study)],
+        "agreements": agreements(study),
         "remeasured": study.user_attrs.get("remeasured"),
         "measured": measured(everything),
         "origins": origins(study),

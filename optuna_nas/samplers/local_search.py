@@ -23,8 +23,8 @@ from optuna_nas.samplers.proposing import (
     Tried,
     check_least,
     front,
-    generator,
 )
+from optuna_nas.samplers.uniform import generator
 from optuna_nas.samplers.virtual import Proposal
 
 __all__ = ["LocalSearch"]
@@ -81,7 +81,7 @@ class LocalSearch(ProposingSampler[_Climbs]):
         rng = generator(self._seed, trial.number)
         if len(tried.judged) < self._startup:
             return tried.at_random(rng)
-        for start, climbed in self._climbs(study, tried).items():
+        for start, climbed in self._climbs(tried).items():
             found = self._neighbour(tried, front(climbed), rng)
             if found is not None:
                 study._storage.set_trial_system_attr(trial._trial_id, CLIMB, start)
@@ -93,12 +93,11 @@ class LocalSearch(ProposingSampler[_Climbs]):
         """The networks of a study, none read yet."""
         return _Climbs(self.space)
 
-    def _climbs(self, study: optuna.Study, tried: Tried) -> dict[int, list[Network]]:
+    def _climbs(self, tried: Tried) -> dict[int, list[Network]]:
         """Number of the trial with which a climb began -> its networks."""
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         climbs: dict[int, list[Network]] = {}
         for first, network in tried.judged.items():
-            start = trials[first].system_attrs.get(CLIMB, -1)
+            start = tried.trials[first].system_attrs.get(CLIMB, -1)
             climbs.setdefault(start, []).append(network)
         return dict(sorted(climbs.items()))
 

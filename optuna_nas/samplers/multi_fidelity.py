@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import optuna
@@ -18,8 +17,8 @@ from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.samplers.uniform import uniform
-from optuna_nas.samplers.view import Shown, View, genes, whole
+from optuna_nas.samplers.uniform import generator, seed_of, uniform
+from optuna_nas.samplers.view import Shown, View, values_of, whole
 from optuna_nas.samplers.walking import HoldingSampler
 
 __all__ = ["MultiFidelity"]
@@ -147,28 +146,24 @@ class MultiFidelity(HoldingSampler[Shown]):
         study = whole(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
         tried = self.held(study).tried(study, trials, trial.number)
-        if not drawn or genes(drawn, space) not in tried:
+        if not drawn or values_of(drawn, space) not in tried:
             return drawn
-        rng = np.random.default_rng(self._entropy(trial, "untried"))
+        rng = np.random.default_rng()
+        if self._origin is not None:
+            rng = generator(self._origin, trial.number, "untried")
         changed = (_changed(drawn, space, share / CHANGES, rng) for share in range(CHANGES))
-        new = [params for params in changed if genes(params, space) not in tried]
+        new = [params for params in changed if values_of(params, space) not in tried]
         return min(new, key=lambda params: _apart(params, drawn, space), default=drawn)
 
     def _view(self, study: optuna.Study, asked: Collection[str]) -> View:
         study = whole(study)
         return View(study, partial(self.held(study).trials, study, asked=asked))
 
-    def _entropy(self, trial: FrozenTrial, name: str) -> tuple[int, ...] | None:
-        """What draws for one purpose hang on; None for nothing."""
-        if self._origin is None:
-            return None
-        return self._origin, trial.number, crc32(name.encode())
-
     def _seeded(self, trial: FrozenTrial, name: str = "") -> BaseSampler:
         """The sampler, ready to draw for a trial whatever it drew before."""
         if self._origin is None:
             return self.sampler
-        state = np.random.SeedSequence(self._entropy(trial, name)).generate_state(4)
+        state = seed_of(self._origin, trial.number, name).generate_state(4)
         for sampler in _parts(self.sampler):
             for part in _random_states(sampler):
                 part.rng.seed(state)

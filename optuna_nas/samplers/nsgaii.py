@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.samplers.population import Member, Population
-from optuna_nas.samplers.uniform import uniform
+from optuna_nas.samplers.uniform import generator, uniform
 from optuna_nas.samplers.walking import WalkingSampler
 
 __all__ = ["NSGAII"]
@@ -126,7 +126,7 @@ class NSGAII(WalkingSampler[_Evolution]):
         return child
 
     def _conceive(self, members: Sequence[Member], number: int) -> _Child:
-        rng = np.random.default_rng(np.random.SeedSequence((self._seed, number)))
+        rng = generator(self._seed, number)
         if len(members) < self._population_size:
             return _Child((), 1.0, rng)
         first = _tournament(members, rng)

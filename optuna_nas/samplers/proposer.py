@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from optuna_nas.samplers.genes import Encoder, genes
 from optuna_nas.samplers.history import END, Network, history, rungs
 from optuna_nas.samplers.outlook import Fit, Looked, Outlook
 from optuna_nas.samplers.pool import Pool
-from optuna_nas.samplers.proposing import Tried, generator
-from optuna_nas.samplers.uniform import uniform
+from optuna_nas.samplers.proposing import Tried
+from optuna_nas.samplers.uniform import generator, uniform
 from optuna_nas.samplers.virtual import Proposal, draw, heir, replay
 
 __all__ = ["Known", "Proposer"]
@@ -99,8 +100,7 @@ class Proposer(Tried):
 
     def _fit(self, study: optuna.Study, networks: Sequence[Network]) -> Fit:
         """Fit to the trials that finished first, so that it is not done for every trial."""
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        finished = sorted((t for t in trials if t.state.is_finished()), key=_finish)
+        finished = sorted((t for t in self.trials if t.state.is_finished()), key=_finish)
         used = len(finished) - len(finished) % max(1, int(REFIT * len(finished)))
         levels = rungs(study.pruner, networks)
         if self._fitted is None or self._fitted[:2] != (used, levels):
@@ -137,14 +137,13 @@ class Proposer(Tried):
     def _new(
         self, study: optuna.Study, trial: FrozenTrial, outlook: Outlook, rng: np.random.Generator
     ) -> Proposal:
-        size = self._pool_size(rng)
         pool = Pool(self, outlook, belief=int(rng.integers(2**32)))
-        pool.add(self._drawn(size, outlook.best(), rng))
+        pool.add(self._drawn(outlook.best(), rng))
         if not pool.proposals:
             return self.at_random(rng)
         for _ in range(CLIMBS):
             tops = [pool.proposals[place] for place in pool.best(CLIMBING, rng)]
-            pool.add(self._neighbour(tops, rng) for _ in range(size // CLIMBS))
+            pool.add(self._neighbour(tops, rng) for _ in range(self._size // CLIMBS))
         shortlist = pool.best(SHORTLIST, rng)
         exact = [self._exact(study, pool.proposals[place]) for place in shortlist]
         for place, told in zip(shortlist, exact, strict=True):
@@ -179,13 +178,11 @@ class Proposer(Tried):
             found += self._told[trial.number]
         return found
 
-    def _drawn(
-        self, size: int, parents: Sequence[Network], rng: np.random.Generator
-    ) -> Iterator[Proposal]:
+    def _drawn(self, parents: Sequence[Network], rng: np.random.Generator) -> Iterator[Proposal]:
         """Networks of which a third is drawn at random, the others are children."""
-        for number in range(size):
+        for number in range(self._size):
             chosen: list[Network] = []
-            if number >= RANDOM * size:
+            if number >= RANDOM * self._size:
                 count = 1 + int(rng.random() < 0.5)
                 chosen = [parents[int(rng.random() * len(parents))] for _ in range(count)]
             yield self._child(chosen, rng)
@@ -199,11 +196,13 @@ class Proposer(Tried):
         name = free[int(rng.random() * len(free))]
         return self.changed(top, {name: uniform(top.distributions[name], rng)}, rng)
 
-    def _pool_size(self, rng: np.random.Generator) -> int:
+    @cached_property
+    def _size(self) -> int:
+        """Networks to draw for one proposal."""
         if self.space is None:
             return POOL
-        graph = isinstance(draw(self.space, heir((), 1.0, rng)).drawn, Architecture)
-        return POOL if graph else BUILT
+        drawn = draw(self.space, heir((), 1.0, generator(self._seed))).drawn
+        return POOL if isinstance(drawn, Architecture) else BUILT
 
     def _child(self, parents: Sequence[Network], rng: np.random.Generator) -> Proposal:
         free = sum(not d.single() for p in parents for d in p.distributions.values())

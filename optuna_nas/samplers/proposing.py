@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
@@ -18,11 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.pareto import on_front
 from optuna_nas.samplers.history import END, Network, history
-from optuna_nas.samplers.uniform import uniform
+from optuna_nas.samplers.uniform import generator, uniform
 from optuna_nas.samplers.virtual import Parent, Proposal, draw, fits, heir, replay
 from optuna_nas.samplers.walking import WalkingSampler
 
-__all__ = ["ProposingSampler", "Tried", "check_least", "front", "generator", "level"]
+__all__ = ["ProposingSampler", "Tried", "check_least", "front", "level"]
 
 ATTEMPTS = 400
 """Networks that are drawn in search of one that was not tried."""
@@ -40,17 +39,18 @@ class Tried:
         space: Draws networks from a trial, or None.
 
     Attributes:
+        trials: All trials of the study.
         networks: Number of a network's first trial -> the network.
         plans: Number of a running trial -> what was proposed for it.
     """
 
     def __init__(self, space: Space | None) -> None:
         self.space = space
-        self._count = 0
         self.forget()
 
     def forget(self) -> None:
         """Begin anew."""
+        self.trials: Sequence[FrozenTrial] = ()
         self.networks: dict[int, Network] = {}
         self.plans: dict[int, Proposal] = {}
         self._identities: set[Any] = set()
@@ -60,9 +60,9 @@ class Tried:
         self, trials: Sequence[FrozenTrial], number: int, directions: Sequence[StudyDirection]
     ) -> None:
         """Read all trials of the study but one, which is to be drawn."""
-        if len(trials) < self._count:  # the study was deleted and made anew
+        if len(trials) < len(self.trials):  # the study was deleted and made anew
             self.forget()
-        self._count = len(trials)
+        self.trials = trials
         others = [trial for trial in trials if trial.number != number]
         self.networks = history(others, directions)
         self._identities = {self._described(n).identity for n in self.networks.values()}
@@ -263,11 +263,6 @@ def front(networks: Sequence[Network]) -> list[Network]:
     return [network for network, on in zip(equals, on_front(points), strict=True) if on]
 
 
-def generator(*seeds: int | str) -> np.random.Generator:
-    """A generator that follows from numbers and names alone."""
-    return np.random.default_rng(np.random.SeedSequence([_whole(seed) for seed in seeds]))
-
-
 def check_least(name: str, value: object, least: int) -> None:
     """Refuse an argument that is no whole number, or too small.
 
@@ -278,12 +273,6 @@ def check_least(name: str, value: object, least: int) -> None:
         raise DescriptionError(
             f"expected {name} to be a whole number of at least {least}, got {value!r}"
         )
-
-
-def _whole(seed: int | str) -> int:
-    if isinstance(seed, int):
-        return seed
-    return int.from_bytes(hashlib.sha256(seed.encode()).digest(), "big")
 
 
 def _violates(network: Network) -> bool:

@@ -11,8 +11,8 @@ from optuna_nas.samplers.proposing import (
     Tried,
     check_least,
     front,
-    generator,
 )
+from optuna_nas.samplers.uniform import generator
 from optuna_nas.samplers.virtual import Proposal
 
 __all__ = ["RegularizedEvolution"]

@@ -23,9 +23,9 @@ from optuna_nas.samplers.proposing import (
     Space,
     Tried,
     check_least,
-    generator,
     level,
 )
+from optuna_nas.samplers.uniform import generator
 from optuna_nas.samplers.virtual import Draw, Proposal, draw
 
 __all__ = ["Reinforce"]
@@ -148,7 +148,7 @@ class _Lesson:
     def __copy__(self) -> _Lesson:
         other = _Lesson.__new__(_Lesson)
         other.__dict__.update(self.__dict__)
-        other.controller = copy.copy(self.controller)
+        other.controller = copy.deepcopy(self.controller)
         other._seen = list(self._seen)
         other._ordered = [list(worths) for worths in self._ordered]
         return other

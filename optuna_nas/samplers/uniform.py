@@ -1,7 +1,8 @@
-"""A value drawn uniformly from one distribution."""
+"""A value drawn uniformly from one distribution, and generators that draw it."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Any
 
@@ -15,7 +16,17 @@ from optuna.distributions import (
 
 from optuna_nas.exceptions import SpaceError
 
-__all__ = ["uniform"]
+__all__ = ["generator", "seed_of", "uniform"]
+
+
+def seed_of(*parts: int | str) -> np.random.SeedSequence:
+    """A seed that follows from numbers and names alone."""
+    return np.random.SeedSequence([_whole(part) for part in parts])
+
+
+def generator(*parts: int | str) -> np.random.Generator:
+    """A generator that follows from numbers and names alone."""
+    return np.random.default_rng(seed_of(*parts))
 
 
 def uniform(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
@@ -34,6 +45,12 @@ def uniform(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
         "expected a categorical, int or float distribution, "
         f"got {type(distribution).__name__}; use trial.suggest_*"
     )
+
+
+def _whole(part: int | str) -> int:
+    if isinstance(part, int):
+        return part
+    return int.from_bytes(hashlib.sha256(part.encode()).digest(), "big")
 
 
 def _below(count: int, rng: np.random.Generator) -> int:

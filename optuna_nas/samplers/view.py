@@ -20,9 +20,9 @@ from optuna_nas.pruners.curve import PREFIX, bare
 from optuna_nas.samplers.carrier import Carrier
 from optuna_nas.samplers.history import history
 
-__all__ = ["Genes", "Shown", "View", "genes", "whole"]
+__all__ = ["Shown", "Values", "View", "values_of", "whole"]
 
-Genes = frozenset[tuple[str, float]]
+Values = frozenset[tuple[str, float]]
 
 CONSTRAINTS = "constraints"
 """What the keys of Optuna's system attributes with constraints begin with."""
@@ -76,7 +76,7 @@ class Shown:
         self._carrier: Carrier | None = None
         self._first: dict[int, int] = {}  # number of a finished trial -> first of its network
         self._lineages: dict[int, list[FrozenTrial]] = {}
-        self._tried: set[Genes] = set()
+        self._tried: set[Values] = set()
         self._hidden: set[int] = set()
         self._untrained: set[int] = set()
         self._constrained: set[frozenset[str]] = set()
@@ -101,11 +101,11 @@ class Shown:
             if trial.number not in self._hidden
         ]
 
-    def tried(self, study: optuna.Study, trials: list[FrozenTrial], number: int) -> set[Genes]:
-        """Genes of all trials of the study but that of one number."""
+    def tried(self, study: optuna.Study, trials: list[FrozenTrial], number: int) -> set[Values]:
+        """Values of the parameters of all trials of the study but that of one number."""
         self._take_in(study, trials)
         running = [t for t in trials[self._read :] if t.number != number and t.params]
-        return self._tried | {genes(t.params, t.distributions) for t in running}
+        return self._tried | {values_of(t.params, t.distributions) for t in running}
 
     def _is_cut(self, trial: FrozenTrial, asked: Collection[str]) -> bool:
         if trial.number not in self._untrained:
@@ -137,7 +137,7 @@ class Shown:
         """Add a trial to its network, and return the number that this is known by."""
         first = self._first.get(trial.user_attrs.get("continues", -1), trial.number)
         self._first[trial.number] = first
-        self._tried.add(genes(trial.params, trial.distributions))
+        self._tried.add(values_of(trial.params, trial.distributions))
         if "reused_from" in trial.user_attrs:
             self._rows[trial.number] = _told_again(trial)
             return first
@@ -171,7 +171,7 @@ class Shown:
         self._rows[row.number] = row
 
 
-def genes(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Genes:
+def values_of(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Values:
     """Parameters that have more than one value, equal for equal networks."""
     # Internal values are floats in every storage; external ones may be 1 here and 1.0 there.
     return frozenset(

@@ -20,6 +20,7 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from optuna_nas.measuring.turns import Training
@@ -157,16 +158,11 @@ def seeded(function: Callable[..., Any], seed: int, *args: Any, **kwargs: Any) -
 
     The state of all three is left as it was.
     """
-    state = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)
-            random.seed(seed)
-            return function(*args, **kwargs)
-    finally:
-        random.setstate(state[0])
-        np.random.set_state(state[1])
+    with isolate_rng(include_cuda=False):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        return function(*args, **kwargs)
 
 
 @contextmanager

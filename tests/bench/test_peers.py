@@ -115,7 +115,7 @@ def test_names_of_methods_are_of_one_kind_each():
 @pytest.mark.parametrize("name", list(PEERS))
 def test_real_peers_search(name, path):
     pythons = os.environ.get("OPTUNA_NAS_PEERS", "")
-    if not pythons:  # no CI can install them in its time
+    if not pythons:  # by choice, not by absence: they weigh gigabytes, and contradict each other
         pytest.skip("OPTUNA_NAS_PEERS names no Python of an environment with other tools")
     try:
         python, version = find(name, pythons.split(os.pathsep))

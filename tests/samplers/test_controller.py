@@ -57,7 +57,7 @@ def share(controller, weights, wanted):
 
 def test_what_was_better_than_expected_is_drawn_more_often():
     controller = Controller(objectives=2, rate=0.02, seed=0)
-    untaught = copy.copy(controller)
+    untaught = copy.deepcopy(controller)
     steps = [("x", KINDS[0], "b"), ("y", KINDS[1], 3)]
     for _ in range(10):
         controller.learn(steps, EVEN, np.array([0.5]))

@@ -5,6 +5,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from conditional import space
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
@@ -27,21 +28,6 @@ class TestConformance(
     @pytest.fixture
     def sampler(self):
         return lambda: Predictor(startup=4, seed=0)
-
-
-def space(trial):
-    """Conditional; returns the error of a full training, and the cost."""
-    depth = trial.suggest_int("depth", 1, 4)
-    gain, cost = 0.0, 0.0
-    for i in range(depth):
-        if trial.suggest_categorical(f"operator{i}", ["conv", "pool"]) == "conv":
-            width = trial.suggest_int(f"conv{i}.width", 8, 64, step=8)
-            gain += 0.2 * width / 64
-            cost += width
-        else:
-            gain += 0.05 * trial.suggest_int(f"pool{i}.size", 1, 3)
-            cost += 1
-    return 1 - gain, cost
 
 
 def train(trial):
@@ -122,9 +108,9 @@ def test_without_a_seed_it_draws_its_own():
 def test_enqueued_trials_are_left_as_they_are():
     study = create(Predictor(space, KNOWN, startup=2, seed=0))
     study.optimize(train, n_trials=4)
-    study.enqueue_trial({"depth": 1, "operator0": "pool", "pool0.size": 2})
+    study.enqueue_trial({"depth": 1, "operator0": "pool", "pool0.size": 2.0})
     study.optimize(train, n_trials=1)
-    assert study.trials[-1].params == {"depth": 1, "operator0": "pool", "pool0.size": 2}
+    assert study.trials[-1].params == {"depth": 1, "operator0": "pool", "pool0.size": 2.0}
     assert "continues" not in study.trials[-1].user_attrs
 
 

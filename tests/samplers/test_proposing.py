@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import optuna
 import pytest
+from conditional import space
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -29,21 +30,6 @@ MINIMIZE = [StudyDirection.MINIMIZE] * 2
 @pytest.fixture(params=SAMPLERS)
 def sampler(request):
     return SAMPLERS[request.param]
-
-
-def space(trial):
-    """Conditional; returns error and cost."""
-    depth = trial.suggest_int("depth", 1, 4)
-    gain, cost = 0.0, 0.0
-    for i in range(depth):
-        if trial.suggest_categorical(f"operator{i}", ["conv", "pool"]) == "conv":
-            width = trial.suggest_int(f"conv{i}.width", 8, 64, step=8)
-            gain += 0.2 * width / 64
-            cost += width
-        else:
-            gain += 0.05 * trial.suggest_float(f"pool{i}.size", 1, 3)
-            cost += 1
-    return 1 - gain, cost
 
 
 def cells(trial):

@@ -392,6 +392,6 @@ def test_a_sampler_does_not_draw_the_same_for_ever(name: str) -> None:
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(DescriptionError, match="expected an Optuna sampler, got 'tpe'"):
-        MultiFidelity("tpe")  # type: ignore[arg-type]
+        MultiFidelity("tpe")
     with pytest.raises(DescriptionError, match="expected a seed of at least 0, got -1"):
         MultiFidelity(TPESampler(), seed=-1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 
 from optuna_nas.pruners.curve import curve
 
-__all__ = ["Lineages", "completed_rung"]
+__all__ = ["Lineages", "completed_rung", "is_among"]
 
 CONTINUES = "continues"
 RUNG = "completed_rung_"
@@ -106,6 +106,12 @@ class Lineages:
         return number
 
 
+def is_among(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether a trial that was read before is one of these; a deleted study's id comes again."""
+    there = trials[trial.number] if trial.number < len(trials) else None
+    return there is not None and there.datetime_start == trial.datetime_start
+
+
 class _Left:
     """What trials left: number -> continued trial, and key of a rung -> number -> value."""
 
@@ -134,11 +140,8 @@ class _Finished(_Left):
         self._last: FrozenTrial | None = None
 
     def is_of(self, trials: list[FrozenTrial]) -> bool:
-        """Whether these are the trials read before: a deleted study's id can be used again."""
-        if self._last is None:
-            return True
-        last = trials[self.count - 1] if self.count <= len(trials) else None
-        return last is not None and last.datetime_start == self._last.datetime_start
+        """Whether these are the trials read before."""
+        return self._last is None or is_among(self._last, trials)
 
     def extend(self, trials: list[FrozenTrial]) -> None:
         """Take in the trials that were finished since."""

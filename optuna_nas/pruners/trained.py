@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.pareto import Losses, losses
-from optuna_nas.pruners.lineages import Lineages
+from optuna_nas.pruners.lineages import Lineages, is_among
 
 __all__ = ["Curve", "Trained", "as_losses", "read"]
 
@@ -97,12 +97,9 @@ class _Reader:
         )
 
     def is_of(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether these are the trials read before: a deleted study's id can be used again."""
+        """Whether these are the trials read before."""
         first = next(iter(self._seen.values()), None)
-        if first is None:
-            return True
-        same = trials[first.number] if first.number < len(trials) else None
-        return same is not None and same.datetime_start == first.datetime_start
+        return first is None or is_among(first, trials)
 
     def read(self, lineages: Lineages) -> Trained:
         """Take in the trials that were complete since."""

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.pareto import on_front
+from optuna_nas.pruners.lineages import is_among
 from optuna_nas.samplers.history import END, Network, history
 from optuna_nas.samplers.uniform import generator, uniform
 from optuna_nas.samplers.virtual import Parent, Proposal, draw, fits, heir, replay
@@ -60,7 +61,8 @@ class Tried:
         self, trials: Sequence[FrozenTrial], number: int, directions: Sequence[StudyDirection]
     ) -> None:
         """Read all trials of the study but one, which is to be drawn."""
-        if len(trials) < len(self.trials):  # the study was deleted and made anew
+        known = next((trial for trial in self.trials if trial.state.is_finished()), None)
+        if known is not None and not is_among(known, trials):
             self.forget()
         self.trials = trials
         others = [trial for trial in trials if trial.number != number]

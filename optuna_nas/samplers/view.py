@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import PREFIX, bare
+from optuna_nas.pruners.lineages import is_among
 from optuna_nas.samplers.carrier import Carrier
 from optuna_nas.samplers.history import history
 
@@ -114,7 +115,7 @@ class Shown:
 
     def _take_in(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
         """Read what was finished since, and show anew what hangs on it."""
-        if self._last is not None and not _is_among(self._last, trials):
+        if self._last is not None and not is_among(self._last, trials):
             vars(self).update(vars(Shown()))  # the study was deleted and made anew
         ended = (t for t in trials[self._read :] if t.state.is_finished())
         new = [trial for trial in ended if trial.number not in self._first]
@@ -202,11 +203,6 @@ def _told_again(trial: FrozenTrial) -> FrozenTrial:
         if not key.startswith((CONSTRAINTS, PREFIX))
     }
     return row
-
-
-def _is_among(trial: FrozenTrial, trials: list[FrozenTrial]) -> bool:
-    there = trials[trial.number] if trial.number < len(trials) else None
-    return there is not None and there.datetime_start == trial.datetime_start
 
 
 def _measured(study: optuna.Study, trial: FrozenTrial) -> tuple[float, ...]:

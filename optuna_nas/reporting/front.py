@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -77,7 +77,7 @@ def front(study: optuna.Study) -> list[Record]:
     A network counts once: of several trials with one digest, a trained one is kept.
     """
     archive = Archive(study.directions)
-    for record in _finished(study):
+    for record in _finished(records(study)):
         archive.add(record)
     return archive.front()
 
@@ -120,7 +120,7 @@ def hypervolume_history(study: optuna.Study) -> HypervolumeHistory:
     everything = records(study)
     archive = Archive(study.directions)
     reference = reference_point(archive.loss(r) for r in everything if r.values)
-    counted = {record.number for record in _finished(study)}
+    counted = {record.number for record in _finished(everything)}
     volumes = [0.0]
     for record in everything:
         grown = record.number in counted and _finite(record) and archive.add(record)
@@ -202,9 +202,9 @@ def reference_values(reference: Sequence[float], study: optuna.Study) -> dict[st
     }
 
 
-def _finished(study: optuna.Study) -> Iterator[Record]:
+def _finished(everything: Iterable[Record]) -> Iterator[Record]:
     """Complete, feasible trials that no later one continues."""
-    return (r for r in records(study) if r.values and r.feasible and not r.superseded)
+    return (r for r in everything if r.values and r.feasible and not r.superseded)
 
 
 def _finite(record: Record) -> bool:

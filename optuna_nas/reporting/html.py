@@ -13,6 +13,7 @@ import optuna
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from plotly.offline import get_plotlyjs
 
@@ -65,17 +66,33 @@ class _Share(NamedTuple):
 def write_report(study: optuna.Study, path: str | Path) -> None:
     """Write the report of a study; an older file is replaced only when the new one is complete.
 
+    It shows the study as it was at one moment, also while workers go on with it.
+
     Args:
         study: The study, finished, running or empty.
         path: The file to write; folders on the way are created.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = _render(study)
+    text = _render(_as_it_is(study))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".report-") as folder:
         draft = Path(folder, target.name)
         draft.write_text(text, encoding="utf-8", errors="replace")
         os.replace(draft, target)
+
+
+def _as_it_is(study: optuna.Study) -> optuna.Study:
+    """A copy in memory, in which no trial ends between two looks."""
+    memory = InMemoryStorage()
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        optuna.copy_study(
+            from_study_name=study.study_name, from_storage=study._storage, to_storage=memory
+        )
+        return optuna.load_study(study_name=study.study_name, storage=memory)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _render(study: optuna.Study) -> str:

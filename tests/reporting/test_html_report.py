@@ -8,7 +8,7 @@ import optuna
 import pytest
 from synthetic import make_search, make_study, make_trial, study_of
 
-from optuna_nas.reporting import front, html, write_report
+from optuna_nas.reporting import front, html, hypervolume_history, write_report
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>&amp;"
 
@@ -122,3 +122,21 @@ def test_studies_with_nothing_or_little_in_them_have_a_report(tmp_path: Path) ->
 def test_what_pruning_saved_and_how_it_was_measured_is_said(page: Page) -> None:
     for said in ("saved by pruning", "Testor 3000", "settled", "typical spread", "326 epochs"):
         assert said in page.source
+
+
+def test_a_trial_that_ends_while_the_report_is_written_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of([make_trial([0.5 + n / 100, 4.0 - n]) for n in range(3)])
+    running = [study.ask() for _ in range(40)]
+    read = study._storage.get_all_trials
+
+    def read_then_finish(study_id: int, **options: bool) -> list[optuna.trial.FrozenTrial]:
+        trials = read(study_id, **options)
+        if running:
+            study.tell(running.pop(), [0.9, 0.1 * len(running)])
+        return trials
+
+    monkeypatch.setattr(study._storage, "get_all_trials", read_then_finish)
+    write_report(study, tmp_path / "report.html")
+    assert len(hypervolume_history(study).hypervolume) == 43

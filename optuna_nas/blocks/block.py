@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.names import registrar
@@ -32,6 +32,9 @@ class Block(nn.Module):
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Usual values of each argument, as plain data."""
 
+    input_dtype: ClassVar[torch.dtype | None] = None
+    """Of its inputs, where they are no floats: `torch.long` for token ids."""
+
     def __init__(self, *shapes: Shape, **args: Any) -> None:
         super().__init__()
 
@@ -41,9 +44,12 @@ class Block(nn.Module):
         By default found by a run on the meta device, which costs milliseconds; a formula does not.
         """
         with torch.device("meta"), torch.no_grad():
-            inputs = [torch.empty(2, *shape) for shape in shapes]
-            result = deepcopy(self).to("meta")(*inputs)
+            result = deepcopy(self).to("meta")(*self.example(2, *shapes))
         return tuple(result.shape[1:])
+
+    def example(self, batch: int, *shapes: Shape) -> list[Tensor]:
+        """Zeros (B, ...) for each input, on torch's default device."""
+        return [torch.zeros(batch, *shape, dtype=self.input_dtype) for shape in shapes]
 
 
 class Head(Block):

@@ -34,12 +34,13 @@ def build(
     Args:
         architecture: A graph, or a module, which is returned as it is.
         input_shape: Shape of one sample, such as (C, H, W) or (F,).
-        outputs: Number of values per sample that the network must return.
+        outputs: Number of values per sample, or per position, that the network must return.
         device: Where the parameters live; by default torch's default device, and for a module
             wherever it is.
 
     Returns:
-        A module (B, *input_shape) -> (B, outputs).
+        A module (B, *input_shape) -> (B, outputs); or (B, outputs, ...) with the last dimensions
+        of the input, for values of each position: (B, T) -> (B, outputs, T).
 
     Raises:
         SpaceError: Neither a graph nor a module, an unknown block, a node whose arguments do not
@@ -68,7 +69,7 @@ def walk(
     Args:
         architecture: The graph.
         input_shape: Shape of one sample.
-        outputs: Number of values per sample that the network must return.
+        outputs: Number of values per sample, or per position, that the network must return.
         make: Called with the kind of a node, its arguments and the shapes of its inputs; returns
             what it has made, and the shape of the node's output.
 
@@ -92,7 +93,8 @@ def walk(
                 f"node {node.name!r} ({node}) cannot be built for inputs of shape "
                 f"{', '.join(map(str, inputs))}: {error}"
             ) from error
-    _check_outputs(shapes[architecture.output], outputs, f"node {architecture.output!r}")
+    where = f"node {architecture.output!r}"
+    _check_outputs(shapes[architecture.output], input_shape, outputs, where)
     return made
 
 
@@ -105,7 +107,8 @@ def _check_module(module: nn.Module, input_shape: Shape, outputs: int) -> None:
     """Run a batch of zeros in evaluation mode where the module's parameters are."""
     where = f"module {type(module).__name__}"
     first = next(module.parameters(), None)
-    x = torch.zeros(_BATCH, *input_shape, device=None if first is None else first.device)
+    device, dtype = getattr(first, "device", None), getattr(module, "input_dtype", None)
+    x = torch.zeros(_BATCH, *input_shape, dtype=dtype, device=device)
     modes = {part: part.training for part in module.modules()}
     try:
         with torch.no_grad():
@@ -117,13 +120,14 @@ def _check_module(module: nn.Module, input_shape: Shape, outputs: int) -> None:
             part.training = training
     if not isinstance(result, Tensor) or not result.ndim:
         raise SpaceError(f"expected {where} to return a tensor (B, {outputs}), got {result!r}")
-    _check_outputs(tuple(result.shape[1:]), outputs, where)
+    _check_outputs(tuple(result.shape[1:]), input_shape, outputs, where)
 
 
-def _check_outputs(shape: Shape, outputs: int, where: str) -> None:
-    if shape != (outputs,):
+def _check_outputs(shape: Shape, input_shape: Shape, outputs: int, where: str) -> None:
+    positions = shape[1:]
+    if shape[:1] != (outputs,) or positions != input_shape[len(input_shape) - len(positions) :]:
         raise SpaceError(
             f"expected an output of shape (B, {outputs}), got "
             f"({', '.join(['B', *map(str, shape)])}) from {where}; end the network with "
-            f"{outputs} values per sample"
+            f"{outputs} values per sample, or per position of the input"
         )

@@ -42,7 +42,8 @@ class Classifier(LightningModule):
     in every epoch and are logged where asked for; a Search asks for those that it is to judge by.
 
     Args:
-        network: Module (B, *input_shape) -> (B, classes) that returns logits.
+        network: Module (B, *input_shape) -> (B, classes) that returns logits; or (B, classes, ...)
+            for targets (B, ...), a class of each position, such as the next token.
         learning_rate: Peak of the learning rate.
         weight_decay: Decoupled weight decay of AdamW.
         warmup_steps: Steps until the peak, at least 1.
@@ -89,7 +90,7 @@ class Classifier(LightningModule):
         self._wanted |= {name: choose("metric", name, METRICS) for name in metrics}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (B, *input_shape) -> (B, classes)."""
+        """Logits, (B, *input_shape) -> (B, classes, ...)."""
         logits: Tensor = self.network(x)
         return logits
 
@@ -124,7 +125,7 @@ class Classifier(LightningModule):
         logits = self.network(x).float()  # counts must be exact in any precision
         loss = cross_entropy(logits, y, reduction="sum")
         hits = (logits.argmax(1) == y).sum()
-        self._sums.append(torch.stack([loss, hits, torch.full_like(loss, len(y))]))
+        self._sums.append(torch.stack([loss, hits, torch.full_like(loss, y.numel())]))
         if self._wanted:
             self._update(logits, y)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from optuna_nas.architecture import INPUT, Architecture
@@ -23,6 +24,9 @@ class Network(nn.Module):
         architecture: The graph; dead nodes are left out.
         blocks: Module of each living node, by name.
 
+    Attributes:
+        input_dtype: Of the input, where it is no floats: `torch.long` for token ids.
+
     Raises:
         SpaceError: A node's name that cannot name a module.
     """
@@ -31,6 +35,7 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = architecture
         self._steps = _steps(architecture)
+        self.input_dtype = _input_dtype(architecture, blocks)
         for node in architecture.alive:
             if not node.name.isidentifier() or hasattr(self, node.name):
                 raise SpaceError(
@@ -66,3 +71,10 @@ def _steps(architecture: Architecture) -> tuple[_Step, ...]:
         (node.name, node.inputs, tuple(s for s, reader in last.items() if reader == node.name))
         for node in alive
     )
+
+
+def _input_dtype(
+    architecture: Architecture, blocks: Mapping[str, nn.Module]
+) -> torch.dtype | None:
+    readers = [blocks[node.name] for node in architecture.alive if INPUT in node.inputs]
+    return next(filter(None, (getattr(block, "input_dtype", None) for block in readers)), None)

@@ -73,9 +73,14 @@ class Candidate:
         )
 
     def example(self, batch: int = 1, module: nn.Module | None = None) -> Tensor:
-        """Zeros (B, *input_shape) on the device of a module (the network by default)."""
-        first = next((module or self.network).parameters(), torch.empty(0))
-        return torch.zeros(batch, *self.input_shape, device=first.device)
+        """Zeros (B, *input_shape) on the device of a module (the network by default).
+
+        Floats, unless the module has an `input_dtype`, as one that takes token ids does.
+        """
+        network = module or self.network
+        first = next(network.parameters(), torch.empty(0))
+        dtype = getattr(network, "input_dtype", None)
+        return torch.zeros(batch, *self.input_shape, dtype=dtype, device=first.device)
 
     def batches(
         self, split: Literal["train", "validation"]

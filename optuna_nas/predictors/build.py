@@ -224,8 +224,10 @@ class _OneInput(nn.Module):
             torch.manual_seed(0)
             self.block: Block = configuration.build()
         self.names = [f"input{number}" for number in range(1, len(configuration.inputs))]
-        for name, shape in zip(self.names, configuration.inputs[1:], strict=True):
-            self.register_buffer(name, torch.zeros(batch, *shape))
+        self.input_dtype = self.block.input_dtype
+        others = self.block.example(batch, *configuration.inputs)[1:]
+        for name, other in zip(self.names, others, strict=True):
+            self.register_buffer(name, other)
 
     def forward(self, x: Tensor) -> Tensor:
         others = [self.get_buffer(name) for name in self.names]

@@ -39,7 +39,7 @@ def _work(configuration: Configuration) -> tuple[tuple[str, float], ...]:
     """What one block does, seen on the meta device, where nothing is computed."""
     with torch.device("meta"), torch.no_grad():
         block = configuration.build().eval()
-        inputs = [torch.empty(1, *shape) for shape in configuration.inputs]
+        inputs = block.example(1, *configuration.inputs)
         with _Recorder(block) as recorder:
             block(*inputs)
     return tuple((name, amount) for name, amount in recorder.seen.items() if amount)

@@ -97,3 +97,11 @@ def test_wrong_use_is_told() -> None:
     assert shapeless.exit_code == 2
     assert "--input" in shapeless.stderr
     assert call("sample", "cnn", "--input", "3,x").exit_code == 2
+
+
+def test_networks_are_drawn(tmp_path: Path) -> None:
+    result = call("sample", "cnn", "--count", 2, "--diagrams", tmp_path / "pictures", "--json")
+    assert result.exit_code == 0, result.output
+    digests = [row["digest"][:12] for row in json.loads(result.stdout)]
+    drawn = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert drawn == [f"{number}-{digest}.svg" for number, digest in enumerate(digests)]

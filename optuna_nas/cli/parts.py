@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,12 @@ def list_(as_json: bool) -> None:
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
 @INPUT
 @OUTPUTS
+@click.option(
+    "--diagrams",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Draw each network into a file NUMBER-DIGEST.svg there.",
+)
 @JSON
 def sample(
     space: str,
@@ -53,6 +60,7 @@ def sample(
     seed: int,
     input_shape: tuple[int, ...] | None,
     outputs: int | None,
+    diagrams: Path | None,
     as_json: bool,
 ) -> None:
     """Draw networks from SPACE at random, with their parameters and FLOPs.
@@ -62,9 +70,11 @@ def sample(
     \b
     optuna-nas sample cnn --count 5 --seed 0
     optuna-nas sample mobilenet --input 1,28,28 --json
-    optuna-nas sample studies/digits_cnn.py
+    optuna-nas sample studies/digits_cnn.py --diagrams pictures
     """
     found = _sample(subject(space, input_shape, outputs), count, seed)
+    if diagrams is not None:
+        _save_diagrams(found, diagrams)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -73,6 +83,18 @@ def sample(
         counts = f"{row['parameters']:,.0f}", f"{row['flops'] / 1e6:,.3f}"
         shown.add_row(row["digest"][:12], *counts, escape(row["network"]))
     Console().print(shown)
+
+
+def _save_diagrams(found: list[dict[str, Any]], folder: Path) -> None:
+    from optuna_nas.architecture import Architecture
+    from optuna_nas.exceptions import DescriptionError
+    from optuna_nas.reporting import save_diagram
+
+    for number, row in enumerate(found):
+        if row["architecture"] is None:
+            raise DescriptionError("expected a space of architectures to draw, got one of modules")
+        architecture = Architecture.from_json(row["architecture"])
+        save_diagram(architecture, folder / f"{number}-{row['digest'][:12]}.svg")
 
 
 def _known() -> dict[str, dict[str, Any]]:

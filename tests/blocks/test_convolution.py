@@ -41,6 +41,18 @@ def test_stride_one_keeps_the_size(kind: str, kernel: int, pixels: tuple[int, in
     assert block(torch.zeros(2, 2, *pixels)).shape == (2, 4, *pixels)
 
 
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_a_signal_is_an_image_one_pixel_high(kind: str, squeeze: bool) -> None:
+    """Computed by kernels of one dimension, which are the middle rows of those of two."""
+    args = {"channels": 6, "kernel": 5, "stride": 2, "squeeze": squeeze}
+    signal, image = BLOCKS[kind]((4, 11), **args), BLOCKS[kind]((4, 1, 11), **args)
+    with torch.no_grad():
+        for ours, theirs in zip(signal.parameters(), image.parameters(), strict=True):
+            ours.copy_(theirs if theirs.ndim < 4 else theirs[:, :, theirs.shape[2] // 2])
+    x = torch.randn(3, 4, 11)
+    torch.testing.assert_close(signal(x), image(x[:, :, None])[:, :, 0])
+
+
 def test_a_residual_adds_the_input(kind: str) -> None:
     block = BLOCKS[kind]((4, 5, 5), channels=4, residual=True).eval()
     torch.nn.init.zeros_(block.norm.weight)

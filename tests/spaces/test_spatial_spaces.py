@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bounds", [{}, {"convolutional": (1, 1)}], ids=["macro", "hybrid"])
-def test_a_search_trains_networks_of_the_digits(bounds: dict[str, Any]) -> None:
+def test_a_search_trains_networks_of_the_digits(bounds: dict[str, Any], tmp_path: Path) -> None:
     kind = nas.spaces.Hybrid if bounds else nas.spaces.Macro
     search = nas.Search(
         name="digits",
@@ -79,11 +80,11 @@ def test_a_search_trains_networks_of_the_digits(bounds: dict[str, Any]) -> None:
         fidelity=nas.Budget(epochs=(2, 2)),
         trials=3,
     )
-    study = search.run()
+    study = search.run(storage=f"sqlite:///{tmp_path}/s.db")
     assert max(trial.values[0] for trial in study.best_trials) > 0.8
 
 
-def test_a_search_trains_convolutions_over_signals() -> None:
+def test_a_search_trains_convolutions_over_signals(tmp_path: Path) -> None:
     """Which of two sounds it is, a rising or a falling one, in noise and at any phase."""
     rng = np.random.default_rng(0)
     y = np.arange(400) % 2
@@ -100,5 +101,5 @@ def test_a_search_trains_convolutions_over_signals() -> None:
         fidelity=nas.Budget(epochs=(8, 8)),
         trials=3,
     )
-    study = search.run()
+    study = search.run(storage=f"sqlite:///{tmp_path}/s.db")
     assert max(trial.values[0] for trial in study.best_trials) > 0.9

@@ -8,9 +8,11 @@ import importlib
 import pkgutil
 
 from optuna_nas.blocks.block import BLOCKS, Block, Head, Shape, find, register
+from optuna_nas.blocks.convnext import ConvNeXt
 from optuna_nas.blocks.convolution import Conv, Separable
 from optuna_nas.blocks.dense import Linear
 from optuna_nas.blocks.head import Classify
+from optuna_nas.blocks.image_attention import ImageAttention
 from optuna_nas.blocks.merge import Add
 from optuna_nas.blocks.mobile import MBConv
 
@@ -20,7 +22,9 @@ __all__ = [
     "Block",
     "Classify",
     "Conv",
+    "ConvNeXt",
     "Head",
+    "ImageAttention",
     "Linear",
     "MBConv",
     "Separable",

@@ -9,13 +9,26 @@ import importlib
 import pkgutil
 
 from optuna_nas.spaces.cnn import CNN
+from optuna_nas.spaces.hybrid import Hybrid
 from optuna_nas.spaces.joint import Joint
+from optuna_nas.spaces.macro import Macro
 from optuna_nas.spaces.mlp import MLP
 from optuna_nas.spaces.mobilenet import MobileNet
 from optuna_nas.spaces.scope import scope
 from optuna_nas.spaces.space import SPACES, Space, register
 
-__all__ = ["CNN", "MLP", "SPACES", "Joint", "MobileNet", "Space", "register", "scope"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "SPACES",
+    "Hybrid",
+    "Joint",
+    "Macro",
+    "MobileNet",
+    "Space",
+    "register",
+    "scope",
+]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

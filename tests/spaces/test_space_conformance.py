@@ -31,3 +31,15 @@ class TestNarrowCNN(SpaceConformance):
     @pytest.fixture
     def input_shape(self) -> tuple[int, ...]:
         return (8, 5, 7)
+
+
+class TestSignals(SpaceConformance):
+    """Signals (C, L) instead of images."""
+
+    @pytest.fixture(params=["cnn", "hybrid", "macro", "mobilenet"])
+    def space(self, request: pytest.FixtureRequest) -> Any:
+        return SPACES[request.param](input_shape=(3, 37))
+
+    @pytest.fixture
+    def input_shape(self) -> tuple[int, ...]:
+        return (3, 37)

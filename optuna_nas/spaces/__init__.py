@@ -12,8 +12,10 @@ from optuna_nas.spaces.cnn import CNN
 from optuna_nas.spaces.mlp import MLP
 from optuna_nas.spaces.mobilenet import MobileNet
 from optuna_nas.spaces.space import SPACES, Space, register
+from optuna_nas.spaces.transformer import Transformer
+from optuna_nas.spaces.vit import ViT
 
-__all__ = ["CNN", "MLP", "SPACES", "MobileNet", "Space", "register"]
+__all__ = ["CNN", "MLP", "SPACES", "MobileNet", "Space", "Transformer", "ViT", "register"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

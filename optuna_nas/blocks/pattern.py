@@ -74,11 +74,13 @@ class Local(nn.Module):
         self.register_buffer("visible", visible, persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, rotate: Rotate) -> Tensor:
-        length = q.shape[2]
-        key, value = self._neighbours(rotate(k)), self._neighbours(v)
-        query = self._cut(rotate(q))
-        y = scaled_dot_product_attention(query, key, value, attn_mask=self.visible)
-        return y.flatten(2, 3)[:, :, :length]
+        heads, length = q.shape[1:3]
+        # Chunks as further heads: fused attention and exports take four dimensions.
+        parts = (self._cut(rotate(q)), self._neighbours(rotate(k)), self._neighbours(v))
+        query, key, value = (part.flatten(1, 2) for part in parts)
+        visible = self.visible.repeat(heads, 1, 1)
+        y = scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        return y.unflatten(1, (heads, self.chunks)).flatten(2, 3)[:, :, :length]
 
     def _cut(self, x: Tensor) -> Tensor:
         """Chunks (B, H, T, D) -> (B, H, chunks, window, D), the last one padded."""

@@ -28,6 +28,9 @@ class ViT(Layers):
     Patches are read line by line, so what local and strided attention see are neighbours in that
     order. Images need not be square, but have one size.
 
+    By default there are 45,923,760 sets of parameters: 41,040 ways to cut patches, to make a layer
+    and to read it out, and 1,119 ways to stack 2 to 6 of them, tied or with ratios.
+
     Args:
         input_shape: Shape of one sample (C, H, W).
         patches: Pixels of a patch's side, which divide height and width.

@@ -7,28 +7,44 @@ block needs.
 import importlib
 import pkgutil
 
+from optuna_nas.blocks.attention import Attention
+from optuna_nas.blocks.auxiliary import add_auxiliary_loss, auxiliary_losses
 from optuna_nas.blocks.block import BLOCKS, Block, Head, Shape, find, register
 from optuna_nas.blocks.convnext import ConvNeXt
 from optuna_nas.blocks.convolution import Conv, Separable
 from optuna_nas.blocks.dense import Linear
+from optuna_nas.blocks.embedding import ClassToken, Crop, Patches, Position, Projection, Tokens
+from optuna_nas.blocks.feed_forward import FeedForward
 from optuna_nas.blocks.head import Classify
 from optuna_nas.blocks.image_attention import ImageAttention
 from optuna_nas.blocks.merge import Add
 from optuna_nas.blocks.mobile import MBConv
+from optuna_nas.blocks.readout import Readout
 
 __all__ = [
     "BLOCKS",
     "Add",
+    "Attention",
     "Block",
+    "ClassToken",
     "Classify",
     "Conv",
     "ConvNeXt",
+    "Crop",
+    "FeedForward",
     "Head",
     "ImageAttention",
     "Linear",
     "MBConv",
+    "Patches",
+    "Position",
+    "Projection",
+    "Readout",
     "Separable",
     "Shape",
+    "Tokens",
+    "add_auxiliary_loss",
+    "auxiliary_losses",
     "find",
     "register",
 ]

@@ -16,6 +16,8 @@ from optuna_nas.spaces.mlp import MLP
 from optuna_nas.spaces.mobilenet import MobileNet
 from optuna_nas.spaces.scope import scope
 from optuna_nas.spaces.space import SPACES, Space, register
+from optuna_nas.spaces.transformer import Transformer
+from optuna_nas.spaces.vit import ViT
 
 __all__ = [
     "CNN",
@@ -26,6 +28,8 @@ __all__ = [
     "Macro",
     "MobileNet",
     "Space",
+    "Transformer",
+    "ViT",
     "register",
     "scope",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
@@ -67,7 +67,8 @@ class ViT(Layers):
         width = ask_size(trial, "width", self.widths)
         position = ask_option(trial, "position", self.positions)
         pool = ask_option(trial, "pool", self.pools)
-        nodes = [("embed", "patches", {"size": size, "features": width})]
+        embed = {"size": size, "features": width}
+        nodes: list[tuple[str, str, dict[str, Any]]] = [("embed", "patches", embed)]
         if pool == "first":
             nodes.append(("class_token", "class_token", {}))
         if position != "rotary":

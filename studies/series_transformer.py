@@ -37,5 +37,10 @@ search = nas.Search(
     fidelity=nas.Budget(epochs=(2, 18)),
     threads=1,
     trials=60,
-    smoke={"fidelity": nas.Budget(epochs=(1, 2)), "samples": 20, "trials": 4},
+    smoke={
+        "fidelity": nas.Budget(epochs=(1, 2)),
+        "pruner": "none",
+        "samples": 20,
+        "trials": 4,
+    },
 )

@@ -120,8 +120,8 @@ class Attention(Sublayer):
 
     def _split(self, x: Tensor) -> Tensor:
         """Tell heads apart, (B, T, H * D) -> (B, H, T, D)."""
-        apart: Tensor = x.unflatten(2, (-1, self.dimension))
-        return apart.transpose(1, 2)
+        heads = x.shape[2] // self.dimension
+        return x.reshape(-1, x.shape[1], heads, self.dimension).transpose(1, 2)
 
     def _check(self, pattern: str, window: int, stride: int, rotary: bool) -> None:
         expect_one_of("pattern", pattern, PATTERNS)

@@ -76,22 +76,19 @@ class Local(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, rotate: Rotate) -> Tensor:
         heads, length = q.shape[1:3]
         # Chunks as further heads: fused attention and exports take four dimensions.
-        parts = (self._cut(rotate(q)), self._neighbours(rotate(k)), self._neighbours(v))
+        parts = (
+            _cut(rotate(q), self.chunks, self.window),
+            self._neighbours(rotate(k)),
+            self._neighbours(v),
+        )
         query, key, value = (part.flatten(1, 2) for part in parts)
         visible = self.visible.repeat(heads, 1, 1)
         y = scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        out: Tensor = y.unflatten(1, (heads, self.chunks)).flatten(2, 3)
-        return out[:, :, :length]
-
-    def _cut(self, x: Tensor) -> Tensor:
-        """Chunks (B, H, T, D) -> (B, H, chunks, window, D), the last one padded."""
-        x = pad(x, (0, 0, 0, self.chunks * self.window - x.shape[2]))
-        cut: Tensor = x.unflatten(2, (self.chunks, self.window))
-        return cut
+        return y.reshape(-1, heads, self.chunks * self.window, y.shape[3])[:, :, :length]
 
     def _neighbours(self, x: Tensor) -> Tensor:
         """Chunks with those they see, (B, H, T, D) -> (B, H, chunks, len(seen) * window, D)."""
-        x = pad(self._cut(x), (0, 0, 0, 0, 1, len(self.seen) - 2))
+        x = pad(_cut(x, self.chunks, self.window), (0, 0, 0, 0, 1, len(self.seen) - 2))
         parts = [x[:, :, place : place + self.chunks] for place in range(len(self.seen))]
         return torch.cat(parts, dim=3)
 
@@ -123,8 +120,7 @@ class Linear(nn.Module):
         """Sums over earlier chunks as states (D, D), and over the own chunk pair by pair."""
         length = q.shape[2]
         chunks = -(-length // CHUNK)
-        padding = (0, 0, 0, chunks * CHUNK - length)
-        q, k, v = (pad(x, padding).unflatten(2, (chunks, CHUNK)) for x in (q, k, v))
+        q, k, v = (_cut(x, chunks, CHUNK) for x in (q, k, v))
         states = k.mT @ v
         y = q @ (states.cumsum(2) - states) + (q @ k.mT * self.causal_in_chunk) @ v
         return y.flatten(2, 3)[:, :, :length]
@@ -145,3 +141,9 @@ def make_pattern(name: str, length: int, window: int, stride: int, causal: bool)
 def _distances(query: Tensor, key: Tensor) -> Tensor:
     """How much later queries (..., Q) are than keys (..., K), as (..., Q, K)."""
     return query[..., :, None] - key[..., None, :]
+
+
+def _cut(x: Tensor, chunks: int, size: int) -> Tensor:
+    """Chunks (B, H, T, D) -> (B, H, chunks, size, D), the last one padded."""
+    x = pad(x, (0, 0, 0, chunks * size - x.shape[2]))
+    return x.reshape(-1, x.shape[1], chunks, size, x.shape[3])

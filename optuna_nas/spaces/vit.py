@@ -73,9 +73,8 @@ class ViT(Layers):
         width = ask_size(trial, "width", self.widths)
         position = ask_option(trial, "position", self.positions)
         pool = ask_option(trial, "pool", self.pools)
-        nodes: list[tuple[str, str, dict[str, Any]]] = [
-            ("embed", "patches", {"size": size, "features": width})
-        ]
+        embed = {"size": size, "features": width}
+        nodes: list[tuple[str, str, dict[str, Any]]] = [("embed", "patches", embed)]
         if pool == "first":
             nodes.append(("class_token", "class_token", {}))
         if position != "rotary":

@@ -52,8 +52,9 @@ def test_the_pieces_are_contiguous_and_in_order(file: Path) -> None:
     train = {data.decode(x) for x, _ in windows(data.train_dataloader())}
     first, second = round(0.7 * len(TEXT)), round(0.9 * len(TEXT))
     assert train == {TEXT[i : i + 10] for i in range(0, first - 10, 10)}
-    assert validation == TEXT[first : first + 190]  # as many whole windows as have a successor
-    assert test == TEXT[second : second + 90]
+    assert (first, second, len(TEXT)) == (701, 902, 1002)
+    assert validation == TEXT[701:901]  # every character but the last has a successor
+    assert test == TEXT[902:992]
 
 
 def test_an_epoch_reads_every_window_once_in_an_order_of_its_own(file: Path) -> None:

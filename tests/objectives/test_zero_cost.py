@@ -159,11 +159,17 @@ def test_synflow_of_token_ids_is_that_of_a_layer_on_which_all_are_set() -> None:
     assert found == pytest.approx(of_one + math.log(7), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["transformer", "vit"])
-def test_synflow_of_transformers_is_a_number(name: str) -> None:
-    space = nas.spaces.SPACES[name]()
-    for _, trial in zip(range(12), random_trials(0), strict=False):
+@pytest.mark.parametrize("kind", [nas.spaces.Transformer, nas.spaces.ViT])
+def test_synflow_of_transformers_is_a_number(kind: type) -> None:
+    space = kind(activations=("relu", "gelu"))
+    for _, trial in zip(range(20), random_trials(0), strict=False):
         assert math.isfinite(SynFlow()(Candidate(space(trial), space.input_shape, 5)).value)
+
+
+def test_synflow_of_many_layers_that_multiply_activations_is_refused() -> None:
+    space = nas.spaces.Transformer(activations=("swiglu",), layers=(12, 12))
+    with pytest.raises(MeasurementError, match="expected a finite synflow, got"):
+        SynFlow()(Candidate(space(next(random_trials(0))), space.input_shape, 5))
 
 
 @pytest.mark.parametrize("proxy", [GradNorm(), SNIP()], ids=lambda o: o.name)

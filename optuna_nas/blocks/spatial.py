@@ -54,7 +54,7 @@ def layers_of(shape: Shape) -> Layers:
         SpaceError: Neither a signal (C, L) nor an image (C, H, W).
     """
     if len(shape) not in _LAYERS:
-        raise SpaceError(f"expected an input (C, H, W) or (C, L), got {tuple(shape)}")
+        raise SpaceError(f"expected an input of shape (C, L) or (C, H, W), got {tuple(shape)}")
     return _LAYERS[len(shape)]
 
 

@@ -14,7 +14,7 @@ from optuna_nas.exceptions import SpaceError
 @pytest.mark.parametrize(
     ("shape", "args", "message"),
     [
-        ((8,), {}, r"input \(C, H, W\) or \(C, L\), got \(8,\)"),
+        ((8,), {}, r"input of shape \(C, L\) or \(C, H, W\), got \(8,\)"),
         ((8, 4, 4), {"kernel": 4}, "odd kernel, got kernel=4"),
         ((8, 1, 2), {"stride": 3}, "stride of 1 to 2 for an input of 1 x 2 pixels, got stride=3"),
         ((8, 4), {"expand": 0}, "expand of at least 1, got expand=0"),
@@ -28,11 +28,11 @@ def test_refuses_what_does_not_fit(
         ConvNeXt(shape, channels=8, **args)
 
 
-@pytest.mark.parametrize("pixels", [(1, 1), (2, 3), (7, 8), (5,)])
-@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("pixels", "stride"),
+    [((1, 1), 1), ((2, 3), 2), ((1, 3), 3), ((7, 8), 2), ((7, 8), 3), ((5,), 2), ((5,), 5)],
+)
 def test_a_stride_rounds_sizes_up(pixels: tuple[int, ...], stride: int) -> None:
-    if stride > max(pixels):
-        pytest.skip("leaves no pixel")
     block = ConvNeXt((2, *pixels), channels=4, stride=stride)
     expected = (2, 4, *(-(-p // stride) for p in pixels))
     assert block(torch.zeros(2, 2, *pixels)).shape == expected

@@ -15,7 +15,7 @@ from optuna_nas.exceptions import SpaceError
 @pytest.mark.parametrize(
     ("shape", "args", "message"),
     [
-        ((8,), {}, r"input \(C, H, W\) or \(C, L\), got \(8,\)"),
+        ((8,), {}, r"input of shape \(C, L\) or \(C, H, W\), got \(8,\)"),
         ((8, 4, 4), {"heads": 3}, "heads that divide channels=8, got heads=3"),
         ((8, 4, 4), {"heads": 0}, "heads that divide channels=8, got heads=0"),
         ((8, 1, 1), {}, r"two positions at least to attend to, got \(8, 1, 1\)"),

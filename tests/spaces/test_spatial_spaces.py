@@ -38,7 +38,9 @@ def test_images_need_not_be_square_and_signals_are_taken(
 @pytest.mark.parametrize("shape", [(8, 12, 16), (8, 24)])
 def test_inputs_of_another_rank_are_refused(name: str, shape: tuple[int, ...]) -> None:
     drawn = SPACES[name](input_shape=shape)(next(random_trials(seed=0)))
-    with pytest.raises(SpaceError, match=r"expected an input \(C, H, W\) or \(C, L\), got \(8,\)"):
+    with pytest.raises(
+        SpaceError, match=r"expected an input of shape \(C, L\) or \(C, H, W\), got \(8,\)"
+    ):
         nas.build(drawn, (8,), 10)
 
 

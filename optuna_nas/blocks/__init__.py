@@ -13,6 +13,8 @@ from optuna_nas.blocks.dense import Linear
 from optuna_nas.blocks.head import Classify
 from optuna_nas.blocks.merge import Add
 from optuna_nas.blocks.mobile import MBConv
+from optuna_nas.blocks.pool import Pool
+from optuna_nas.blocks.relu_conv import ReLUConv
 
 __all__ = [
     "BLOCKS",
@@ -23,6 +25,8 @@ __all__ = [
     "Head",
     "Linear",
     "MBConv",
+    "Pool",
+    "ReLUConv",
     "Separable",
     "Shape",
     "find",

@@ -7,28 +7,34 @@ block needs.
 import importlib
 import pkgutil
 
+from optuna_nas.blocks.batch_norm import BatchNorm
 from optuna_nas.blocks.block import BLOCKS, Block, Head, Shape, find, register
+from optuna_nas.blocks.constant import Constant, Zero
 from optuna_nas.blocks.convolution import Conv, Separable
 from optuna_nas.blocks.dense import Linear
 from optuna_nas.blocks.head import Classify
 from optuna_nas.blocks.merge import Add
 from optuna_nas.blocks.mobile import MBConv
 from optuna_nas.blocks.pool import Pool
-from optuna_nas.blocks.relu_conv import ReLUConv
+from optuna_nas.blocks.relu_conv import Reduction, ReLUConv
 
 __all__ = [
     "BLOCKS",
     "Add",
+    "BatchNorm",
     "Block",
     "Classify",
+    "Constant",
     "Conv",
     "Head",
     "Linear",
     "MBConv",
     "Pool",
     "ReLUConv",
+    "Reduction",
     "Separable",
     "Shape",
+    "Zero",
     "find",
     "register",
 ]

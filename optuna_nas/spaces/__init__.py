@@ -11,9 +11,10 @@ import pkgutil
 from optuna_nas.spaces.cnn import CNN
 from optuna_nas.spaces.mlp import MLP
 from optuna_nas.spaces.mobilenet import MobileNet
+from optuna_nas.spaces.nasbench201 import NASBench201
 from optuna_nas.spaces.space import SPACES, Space, register
 
-__all__ = ["CNN", "MLP", "SPACES", "MobileNet", "Space", "register"]
+__all__ = ["CNN", "MLP", "SPACES", "MobileNet", "NASBench201", "Space", "register"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

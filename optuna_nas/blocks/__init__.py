@@ -9,7 +9,9 @@ import pkgutil
 
 from optuna_nas.blocks.attention import Attention
 from optuna_nas.blocks.auxiliary import add_auxiliary_loss, auxiliary_losses
+from optuna_nas.blocks.batch_norm import BatchNorm
 from optuna_nas.blocks.block import BLOCKS, Block, Head, Shape, find, register
+from optuna_nas.blocks.constant import Constant, Zero
 from optuna_nas.blocks.convnext import ConvNeXt
 from optuna_nas.blocks.convolution import Conv, Separable
 from optuna_nas.blocks.dense import Linear
@@ -19,15 +21,19 @@ from optuna_nas.blocks.head import Classify
 from optuna_nas.blocks.image_attention import ImageAttention
 from optuna_nas.blocks.merge import Add
 from optuna_nas.blocks.mobile import MBConv
+from optuna_nas.blocks.pool import Pool
 from optuna_nas.blocks.readout import Readout
+from optuna_nas.blocks.relu_conv import Reduction, ReLUConv
 
 __all__ = [
     "BLOCKS",
     "Add",
     "Attention",
+    "BatchNorm",
     "Block",
     "ClassToken",
     "Classify",
+    "Constant",
     "Conv",
     "ConvNeXt",
     "Crop",
@@ -37,12 +43,16 @@ __all__ = [
     "Linear",
     "MBConv",
     "Patches",
+    "Pool",
     "Position",
     "Projection",
+    "ReLUConv",
     "Readout",
+    "Reduction",
     "Separable",
     "Shape",
     "Tokens",
+    "Zero",
     "add_auxiliary_loss",
     "auxiliary_losses",
     "find",

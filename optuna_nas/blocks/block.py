@@ -35,6 +35,9 @@ class Block(nn.Module):
     input_dtype: ClassVar[torch.dtype | None] = None
     """Of its inputs, where they are no floats: `torch.long` for token ids."""
 
+    constant: ClassVar[bool] = False
+    """Whether its output is the same for every input."""
+
     def __init__(self, *shapes: Shape, **args: Any) -> None:
         super().__init__()
 

@@ -21,6 +21,7 @@ __all__ = [
     "Layers",
     "channel_mlp",
     "convolved",
+    "expect_image",
     "expect_window",
     "layers_of",
     "resampling",
@@ -74,6 +75,17 @@ def expect_window(shape: Shape, kernel: int, stride: int) -> Layers:
             "use fewer strides or larger inputs"
         )
     return layers
+
+
+def expect_image(shape: Shape, kernel: int, stride: int) -> None:
+    """Check that a window with 'same' padding fits an image.
+
+    Raises:
+        SpaceError: No image (C, H, W), an even kernel, or a stride that leaves no pixel.
+    """
+    if len(shape) != 3:
+        raise SpaceError(f"expected an input of shape (C, H, W), got {tuple(shape)}")
+    expect_window(shape, kernel, stride)
 
 
 def convolved(shape: Shape, channels: int, stride: int) -> Shape:

@@ -14,6 +14,7 @@ from optuna_nas.spaces.joint import Joint
 from optuna_nas.spaces.macro import Macro
 from optuna_nas.spaces.mlp import MLP
 from optuna_nas.spaces.mobilenet import MobileNet
+from optuna_nas.spaces.nasbench201 import NASBench201
 from optuna_nas.spaces.scope import scope
 from optuna_nas.spaces.space import SPACES, Space, register
 from optuna_nas.spaces.transformer import Transformer
@@ -27,6 +28,7 @@ __all__ = [
     "Joint",
     "Macro",
     "MobileNet",
+    "NASBench201",
     "Space",
     "Transformer",
     "ViT",

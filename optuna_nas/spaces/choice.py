@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ask_option",
     "ask_size",
+    "check_image",
     "check_odd",
     "check_options",
     "check_range",
@@ -118,6 +119,18 @@ def check_spatial(shape: Iterable[int]) -> tuple[int, ...]:
             f"least 1, got {sizes}"
         )
     return sizes
+
+
+def check_image(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of one image (C, H, W).
+
+    Raises:
+        SpaceError: Anything but three positive sizes.
+    """
+    image = check_spatial(shape)
+    if len(image) != 3:
+        raise SpaceError(f"expected input_shape=(C, H, W) of images, got {image}")
+    return image
 
 
 def strided(pixels: int, stride: int) -> int:

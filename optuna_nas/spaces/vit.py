@@ -11,9 +11,9 @@ from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces.choice import (
     ask_option,
     ask_size,
+    check_image,
     check_options,
     check_sizes,
-    check_spatial,
 )
 from optuna_nas.spaces.layers import Layers
 from optuna_nas.spaces.space import register
@@ -59,7 +59,7 @@ class ViT(Layers):
     def __post_init__(self) -> None:
         super().__post_init__()
         legal = {
-            "input_shape": self._check_image(),
+            "input_shape": check_image(self.input_shape),
             "patches": check_sizes("patches", self.patches),
             "pools": check_options("pools", self.pools, POOLS),
         }
@@ -80,12 +80,6 @@ class ViT(Layers):
         if position != "rotary":
             nodes.append(("position", "position", {"encoding": position}))
         return self._network(trial, nodes, width, position, {}, pool)
-
-    def _check_image(self) -> tuple[int, ...]:
-        shape = check_spatial(self.input_shape)
-        if len(shape) != 3:
-            raise SpaceError(f"expected input_shape=(C, H, W) of images, got {shape}")
-        return shape
 
     def _check_patches(self) -> None:
         _, height, width = self.input_shape

@@ -51,11 +51,17 @@ class BlockConformance:
             inputs = self.inputs(module, shapes)
             output = module(*inputs)
             (output * torch.randn_like(output)).sum().backward()
-            felt = [("input", x) for x in inputs if x.requires_grad]
+            felt = [("input", x) for x in inputs if x.requires_grad and not block.constant]
             for name, tensor in [*module.named_parameters(), *felt]:
                 assert tensor.grad is not None, name
                 assert torch.isfinite(tensor.grad).all(), name
                 assert tensor.grad.abs().max() > 1e-9, f"{name} has no effect"
+
+    def test_only_a_constant_block_ignores_its_input(self, block: type[Block]) -> None:
+        for module, shapes, _ in self.cases(block)[:3]:
+            if module.input_dtype is None:
+                one, other = ([sign * x for x in self.inputs(module, shapes)] for sign in (1, -1))
+                assert torch.equal(module(*one), module(*other)) == block.constant
 
     def test_a_pickled_copy_computes_the_same(self, block: type[Block]) -> None:
         for module, shapes, _ in self.cases(block):

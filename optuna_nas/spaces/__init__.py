@@ -11,11 +11,24 @@ import pkgutil
 from optuna_nas.spaces.cnn import CNN
 from optuna_nas.spaces.darts import DARTS
 from optuna_nas.spaces.genotype import Genotype
+from optuna_nas.spaces.matrix_cell import MatrixCell
 from optuna_nas.spaces.mlp import MLP
 from optuna_nas.spaces.mobilenet import MobileNet
+from optuna_nas.spaces.nasbench101 import NASBench101
 from optuna_nas.spaces.space import SPACES, Space, register
 
-__all__ = ["CNN", "DARTS", "MLP", "SPACES", "Genotype", "MobileNet", "Space", "register"]
+__all__ = [
+    "CNN",
+    "DARTS",
+    "MLP",
+    "SPACES",
+    "Genotype",
+    "MatrixCell",
+    "MobileNet",
+    "NASBench101",
+    "Space",
+    "register",
+]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

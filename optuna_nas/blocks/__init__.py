@@ -14,16 +14,18 @@ from optuna_nas.blocks.block import BLOCKS, Block, Head, Shape, find, register
 from optuna_nas.blocks.constant import Constant, Zero
 from optuna_nas.blocks.convnext import ConvNeXt
 from optuna_nas.blocks.convolution import Conv, Separable
+from optuna_nas.blocks.darts import DilConv, FactorizedReduce, SepConv
 from optuna_nas.blocks.dense import Linear
 from optuna_nas.blocks.embedding import ClassToken, Crop, Patches, Position, Projection, Tokens
 from optuna_nas.blocks.feed_forward import FeedForward
 from optuna_nas.blocks.head import Classify
 from optuna_nas.blocks.image_attention import ImageAttention
-from optuna_nas.blocks.merge import Add
+from optuna_nas.blocks.merge import Add, Concat
 from optuna_nas.blocks.mobile import MBConv
 from optuna_nas.blocks.pool import Pool
 from optuna_nas.blocks.readout import Readout
 from optuna_nas.blocks.relu_conv import Reduction, ReLUConv
+from optuna_nas.blocks.truncate import Truncate
 
 __all__ = [
     "BLOCKS",
@@ -33,10 +35,13 @@ __all__ = [
     "Block",
     "ClassToken",
     "Classify",
+    "Concat",
     "Constant",
     "Conv",
     "ConvNeXt",
     "Crop",
+    "DilConv",
+    "FactorizedReduce",
     "FeedForward",
     "Head",
     "ImageAttention",
@@ -49,9 +54,11 @@ __all__ = [
     "ReLUConv",
     "Readout",
     "Reduction",
+    "SepConv",
     "Separable",
     "Shape",
     "Tokens",
+    "Truncate",
     "Zero",
     "add_auxiliary_loss",
     "auxiliary_losses",

@@ -22,7 +22,7 @@ class Pool(Block):
     Args:
         shape: Shape of the input (C, H, W).
         mode: "avg", of the pixels inside the image alone, or "max".
-        kernel: Odd size of the square window.
+        kernel: Size of the square window: odd, or that of the stride, for windows that touch.
         stride: Stride in both directions.
 
     Raises:
@@ -33,14 +33,15 @@ class Pool(Block):
 
     def __init__(self, shape: Shape, *, mode: str, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
-        expect_image(shape, kernel, stride)
+        touching = kernel == stride
+        expect_image(shape, 1 if touching else kernel, stride)
         if mode not in ("avg", "max"):
             raise SpaceError(f"expected a mode among ['avg', 'max'], got {mode!r}")
-        self.stride, pad = stride, kernel // 2
+        self.stride, pad = stride, 0 if touching else kernel // 2
         self.pool: nn.Module = (
-            nn.MaxPool2d(kernel, stride, pad)
+            nn.MaxPool2d(kernel, stride, pad, ceil_mode=touching)
             if mode == "max"
-            else nn.AvgPool2d(kernel, stride, pad, count_include_pad=False)
+            else nn.AvgPool2d(kernel, stride, pad, ceil_mode=touching, count_include_pad=False)
         )
 
     def output_shape(self, *shapes: Shape) -> Shape:

@@ -10,12 +10,16 @@ import pkgutil
 from optuna_nas.datasets.arrays import ArrayDataModule
 from optuna_nas.datasets.digits import Digits
 from optuna_nas.datasets.facts import fingerprint, input_shape, outputs
+from optuna_nas.datasets.fashion_mnist import FashionMNIST
+from optuna_nas.datasets.magnetic_tiles import MagneticTiles
 from optuna_nas.datasets.registry import DATASETS, register
 
 __all__ = [
     "DATASETS",
     "ArrayDataModule",
     "Digits",
+    "FashionMNIST",
+    "MagneticTiles",
     "fingerprint",
     "input_shape",
     "outputs",

@@ -41,7 +41,7 @@ def arrays(
         raise DataError(f"{expected}, got no folder to look in; {give}")
     path = Path(folder) / file
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as opened, np.load(opened) as stored:
             return {name: stored[name] for name in wanted}
     except FileNotFoundError:
         raise DataError(f"{expected}, got no such file in {folder}; {give}") from None

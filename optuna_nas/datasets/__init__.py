@@ -11,6 +11,8 @@ from optuna_nas.datasets.arrays import ArrayDataModule
 from optuna_nas.datasets.characters import Characters
 from optuna_nas.datasets.digits import Digits
 from optuna_nas.datasets.facts import fingerprint, input_shape, outputs
+from optuna_nas.datasets.fashion_mnist import FashionMNIST
+from optuna_nas.datasets.magnetic_tiles import MagneticTiles
 from optuna_nas.datasets.registry import DATASETS, register
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "ArrayDataModule",
     "Characters",
     "Digits",
+    "FashionMNIST",
+    "MagneticTiles",
     "fingerprint",
     "input_shape",
     "outputs",

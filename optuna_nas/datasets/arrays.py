@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import DataLoader
 
 from optuna_nas.datasets.batches import TensorData, loader
-from optuna_nas.datasets.splits import Splits, grouped, shuffled, stratified, temporal
+from optuna_nas.datasets.splits import (
+    Indices,
+    Splits,
+    grouped,
+    shuffled,
+    stratified,
+    stratified_groups,
+    temporal,
+)
 from optuna_nas.exceptions import DataError
 
 __all__ = ["ArrayDataModule"]
@@ -33,12 +41,14 @@ class ArrayDataModule(LightningDataModule):
         x: Inputs (N, C, H, W), (N, F) or any (N, ...), finite numbers.
         y: Targets (N,), or (N, K) for a regression of K values.
         validation: Share of the samples (of the groups, where given) for validation.
-        test: Share for the test; 0 for none.
+        test: Share for the test, 0 for none; or whether each sample (N,) is of the test, as where
+            one is published.
         seed: Decides the splits and the order of training samples.
         groups: Group of each sample (N,); no group is in two splits.
         times: Time of each sample (N,); training is earlier than validation, that than the test.
         stratify: Whether each split has the classes in the proportions of the whole; by default
-            where there are classes and neither groups nor times.
+            where there are classes and neither groups nor times. With groups, a group counts as
+            one of its rarest class.
         standardise: Scale each channel (or feature) to mean 0 and deviation 1 over the
             training split.
         batch_size: Samples in a training batch.
@@ -55,7 +65,7 @@ class ArrayDataModule(LightningDataModule):
         y: ArrayLike,
         *,
         validation: float = 0.2,
-        test: float = 0.2,
+        test: float | ArrayLike = 0.2,
         seed: int = 0,
         groups: ArrayLike | None = None,
         times: ArrayLike | None = None,
@@ -85,6 +95,13 @@ class ArrayDataModule(LightningDataModule):
         if self.classes is not None:
             return len(self.classes)
         return 1 if self._y.ndim == 1 else int(self._y.shape[1])
+
+    @property
+    def class_counts(self) -> Array | None:
+        """Samples of each class (classes,) in the training split; None for a regression."""
+        if self.classes is None:
+            return None
+        return np.bincount(self._y[self._splits.train], minlength=len(self.classes))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -133,30 +150,47 @@ class ArrayDataModule(LightningDataModule):
     def _split(
         self,
         validation: float,
-        test: float,
+        test: float | ArrayLike,
         groups: ArrayLike | None,
         times: ArrayLike | None,
         stratify: bool | None,
     ) -> Splits:
-        if not (0 < validation < 1 and 0 <= test < 1 and validation + test < 1):
-            raise DataError(
-                "expected 0 < validation, 0 <= test and validation + test < 1, "
-                f"got validation={validation}, test={test}"
-            )
+        size = len(self._x)
+        held = None if np.ndim(test) == 0 else np.flatnonzero(_column("test", test, size))
+        rest = np.arange(size) if held is None else np.setdiff1d(np.arange(size), held)
+        share = 0.0 if held is not None else float(np.asarray(test))
+        _check_shares(validation, share)
         by_class = (groups is None and times is None) if stratify is None else stratify
-        if sum([groups is not None, times is not None, by_class]) > 1:
-            raise DataError("expected one of groups, times and stratify=True, got several")
-        if groups is not None:
-            keys = _column("groups", groups, len(self._x))
-            splits = grouped(np.unique(keys, return_inverse=True)[1], validation, test, self.seed)
-        elif times is not None:
-            splits = temporal(_column("times", times, len(self._x)), validation, test)
-        elif by_class and self.classes is not None:
-            splits = stratified(self._y, validation, test, self.seed)
-        else:
-            splits = shuffled(len(self._x), validation, test, self.seed)
-        _check_splits(splits, test)
+        if times is not None and (groups is not None or by_class):
+            raise DataError("expected times without groups and stratify=True, got both")
+        keys = None if groups is None else _column("groups", groups, size)[rest]
+        when = None if times is None else _column("times", times, size)[rest]
+        labels = self._y[rest] if by_class and self.classes is not None else None
+        splits = self._cut(len(rest), validation, share, keys, when, labels)
+        train, valid, test_ = (rest[split] for split in splits)
+        splits = Splits(train, valid, test_ if held is None else held)
+        _check_splits(splits, held is not None or share > 0)
         return splits
+
+    def _cut(
+        self,
+        size: int,
+        validation: float,
+        test: float,
+        groups: Array | None,
+        times: Array | None,
+        labels: Indices | None,
+    ) -> Splits:
+        if groups is not None:
+            numbers = np.unique(groups, return_inverse=True)[1]
+            if labels is not None:
+                return stratified_groups(numbers, labels, validation, test, self.seed)
+            return grouped(numbers, validation, test, self.seed)
+        if times is not None:
+            return temporal(times, validation, test)
+        if labels is not None:
+            return stratified(labels, validation, test, self.seed)
+        return shuffled(size, validation, test, self.seed)
 
     def _load(self, name: str) -> TensorData:
         chosen: Array = getattr(self._splits, name)
@@ -223,8 +257,16 @@ def _column(name: str, values: ArrayLike, size: int) -> Array:
     return array
 
 
-def _check_splits(splits: Splits, test: float) -> None:
+def _check_shares(validation: float, test: float) -> None:
+    if not (0 < validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(
+            "expected 0 < validation, 0 <= test and validation + test < 1, "
+            f"got validation={validation}, test={test}"
+        )
+
+
+def _check_splits(splits: Splits, tested: bool) -> None:
     for name, split in splits._asdict().items():
-        if not len(split) and (name != "test" or test > 0):
+        if not len(split) and (name != "test" or tested):
             sizes = {n: len(s) for n, s in splits._asdict().items()}
             raise DataError(f"expected samples in every split, got {sizes}; change the shares")

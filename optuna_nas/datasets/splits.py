@@ -13,7 +13,15 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedS
 
 from optuna_nas.exceptions import DataError
 
-__all__ = ["Indices", "Splits", "grouped", "shuffled", "stratified", "temporal"]
+__all__ = [
+    "Indices",
+    "Splits",
+    "grouped",
+    "shuffled",
+    "stratified",
+    "stratified_groups",
+    "temporal",
+]
 
 Indices = NDArray[np.int64]
 
@@ -65,6 +73,31 @@ def grouped(groups: Indices, validation: float, test: float, seed: int) -> Split
     share = validation / (1 - test)
     train, valid = _cut(GroupShuffleSplit, rest, groups, share, seed)
     return Splits(train, valid, held)
+
+
+def stratified_groups(
+    groups: Indices, labels: Indices, validation: float, test: float, seed: int
+) -> Splits:
+    """Split so that no group is in two splits, and every split has the classes in proportion.
+
+    Proportions and shares are of groups, each of which counts as one of its rarest class.
+
+    Args:
+        groups: Number of each sample's group, from 0 without gaps.
+        labels: Number of each sample's class.
+        validation: Share for validation.
+        test: Share for the test.
+        seed: Decides the splits.
+
+    Raises:
+        DataError: A class in too few groups to be in every split.
+    """
+    common_first = np.argsort(-np.bincount(labels), kind="stable")
+    rarity = np.argsort(common_first)[labels]
+    rarest = np.zeros(groups.max() + 1, dtype=np.int64)
+    np.maximum.at(rarest, groups, rarity)
+    chosen = stratified(common_first[rarest], validation, test, seed)
+    return Splits(*(np.flatnonzero(np.isin(groups, of_split)) for of_split in chosen))
 
 
 def temporal(times: NDArray[np.generic], validation: float, test: float) -> Splits:

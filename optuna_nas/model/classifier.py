@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassCalibrationError,
-    MulticlassF1Score,
-    MulticlassRecall,
-)
+from torchmetrics import MetricCollection
 
 from optuna_nas.blocks import auxiliary_losses
-from optuna_nas.exceptions import TrainingError
+from optuna_nas.exceptions import DescriptionError, TrainingError
+from optuna_nas.model.metrics import METRICS, MakeMetric
 from optuna_nas.names import choose
 
-__all__ = ["METRICS", "Classifier"]
+__all__ = ["Classifier"]
 
 Batch = tuple[Tensor, Tensor]
-
-METRICS: dict[str, Callable[..., Metric]] = {
-    "calibration_error": MulticlassCalibrationError,
-    "f1": partial(MulticlassF1Score, average="macro"),
-    "recall": partial(MulticlassRecall, average="macro"),
-}
-"""What a Classifier logs where it is asked to, as `val_<name>`."""
 
 
 class Classifier(LightningModule):
@@ -50,11 +40,15 @@ class Classifier(LightningModule):
         weight_decay: Decoupled weight decay of AdamW.
         warmup_steps: Steps until the peak, at least 1.
         label_smoothing: Share of the target spread over all classes, in training only.
+        class_weights: Weight of each class in the loss, in training only: numbers, or "balanced",
+            inverse to the class's share of the training split, which the data module must count
+            as `class_counts`; 1 by default.
         metrics: What else to log as `val_<name>`: calibration_error, f1, recall (both over
-            classes equally).
+            classes equally); or name -> what makes a torchmetrics metric from `num_classes`.
 
     Raises:
-        DescriptionError: An unknown metric.
+        DescriptionError: An unknown metric, or weights that are no numbers above 0 or do not fit
+            the data.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
 
     Source: AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101; schedule, Vaswani et al. 2017,
@@ -69,7 +63,8 @@ class Classifier(LightningModule):
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
         label_smoothing: float = 0.0,
-        metrics: Iterable[str] = (),
+        class_weights: Literal["balanced"] | Sequence[float] | None = None,
+        metrics: Iterable[str] | Mapping[str, MakeMetric] = (),
     ) -> None:
         super().__init__()
         self.network = network
@@ -77,19 +72,26 @@ class Classifier(LightningModule):
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
         self.label_smoothing = label_smoothing
+        self.class_weights = _checked(class_weights)
+        self._weight: Tensor | None = None
         self._training_loss = torch.zeros(())
         self._sums: list[Tensor] = []
-        self._wanted: dict[str, Callable[..., Metric]] = {}
+        self._wanted: dict[str, MakeMetric] = {}
         self._metrics = MetricCollection({}, prefix="val_")
         self.log_also(metrics)
 
-    def log_also(self, metrics: Iterable[str]) -> None:
-        """Log further metrics of `METRICS` from the next validation on.
+    def log_also(self, metrics: Iterable[str] | Mapping[str, MakeMetric]) -> None:
+        """Log further metrics from the next validation on.
+
+        Args:
+            metrics: Names, or name -> metric, as for the class.
 
         Raises:
             DescriptionError: An unknown metric.
         """
-        self._wanted |= {name: choose("metric", name, METRICS) for name in metrics}
+        if not isinstance(metrics, Mapping):
+            metrics = {name: choose("metric", name, METRICS) for name in metrics}
+        self._wanted |= metrics
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (B, *input_shape) -> (B, classes, ...)."""
@@ -110,9 +112,16 @@ class Classifier(LightningModule):
         x, y = batch
         with auxiliary_losses() as extra:
             logits = self.network(x)
-        loss = cross_entropy(logits, y, label_smoothing=self.label_smoothing) + sum(extra)
+        smoothing, weight = self.label_smoothing, self._weight
+        loss = cross_entropy(logits, y, weight=weight, label_smoothing=smoothing) + sum(extra)
         self._training_loss.add_(loss.detach())
         return loss
+
+    def on_fit_start(self) -> None:
+        if self.class_weights is not None:
+            counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
+            weights = _weights(self.class_weights, None if counts is None else list(counts))
+            self._weight = torch.tensor(weights, dtype=torch.float32, device=self.device)
 
     def on_train_epoch_start(self) -> None:
         self._training_loss = torch.zeros((), device=self.device)
@@ -158,3 +167,36 @@ class Classifier(LightningModule):
                 f"expected a finite {name}, got {float(loss)} in epoch {self.current_epoch}; "
                 f"lower learning_rate={self.learning_rate}"
             )
+
+
+def _checked(
+    weights: Literal["balanced"] | Sequence[float] | None,
+) -> Literal["balanced"] | tuple[float, ...] | None:
+    if weights is None or weights == "balanced":
+        return weights
+    numbers = () if isinstance(weights, str) else tuple(map(float, weights))
+    if not numbers or not all(0 < number < math.inf for number in numbers):
+        raise DescriptionError(
+            f"expected class_weights='balanced' or a number above 0 for each class, got {weights}"
+        )
+    return numbers
+
+
+def _weights(
+    wanted: Literal["balanced"] | tuple[float, ...], counts: Sequence[int] | None
+) -> list[float]:
+    """The weight of each class; balanced ones are 1 on the mean over samples."""
+    if wanted != "balanced":
+        if counts is not None and len(counts) != len(wanted):
+            raise DescriptionError(
+                f"expected class_weights for {len(counts)} classes, got {len(wanted)} numbers"
+            )
+        return list(wanted)
+    if counts is None or min(counts) == 0:
+        got = "none" if counts is None else str(list(map(int, counts)))
+        raise DescriptionError(
+            "expected a data module with `class_counts`, the samples of each class in the "
+            f"training split, all above 0, beside class_weights='balanced', got {got}; "
+            "or give the weights as numbers"
+        )
+    return [sum(counts) / (len(counts) * count) for count in counts]

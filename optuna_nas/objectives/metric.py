@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from optuna_nas.exceptions import TrainingError
+from optuna_nas.model.metrics import METRICS, MakeMetric
 from optuna_nas.objectives.candidate import Candidate
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
 
@@ -26,6 +27,11 @@ class Metric(Objective):
 
     def __call__(self, candidate: Candidate) -> Measurement:
         return Measurement(self.logged(candidate.metrics))
+
+    @property
+    def logged_by(self) -> MakeMetric | None:
+        """What a `Classifier` must count for it; None where it logs it anyway, or cannot."""
+        return METRICS.get(self.monitor.removeprefix("val_"))
 
     def logged(self, metrics: Mapping[str, Any]) -> float:
         """Its value among what a training logged.

@@ -23,8 +23,16 @@ from torch import nn
 from optuna_nas import datasets, pruners, samplers
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.model import METRICS, Classifier
-from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighted, resolve
+from optuna_nas.model import Classifier
+from optuna_nas.objectives import (
+    STAGES,
+    Metric,
+    Objective,
+    Parameters,
+    Recall,
+    Weighted,
+    resolve,
+)
 from optuna_nas.objectives.registry import each_once
 from optuna_nas.pruners.callback import Monitor
 from optuna_nas.pruners.curve import check_pruner
@@ -136,6 +144,9 @@ class Search:
         if len(self.optimised) > 1:
             check_pruner(pruner)
         each_once((*self.capped, *self.optimised, *self.parts))
+        for objective in self.measured:
+            if isinstance(objective, Recall) and objective.classes:
+                objective.check_outputs(self.outputs)
 
     @cached_property
     def optimised(self) -> tuple[Objective, ...]:
@@ -274,8 +285,13 @@ class Search:
                 f"got {type(module).__name__}"
             )
         if isinstance(module, Classifier):
-            monitors = {o.monitor for o in self.measured if isinstance(o, Metric)}
-            module.log_also(name for name in METRICS if f"val_{name}" in monitors)
+            module.log_also(
+                {
+                    o.monitor.removeprefix("val_"): o.logged_by
+                    for o in self.measured
+                    if isinstance(o, Metric) and o.logged_by is not None
+                }
+            )
         return module
 
     def study(

@@ -167,6 +167,25 @@ class TestOrder:
         assert [len(x) for x in batches(data)] == sizes
 
 
+def test_a_published_test_is_taken_as_it_is() -> None:
+    test = np.arange(100) >= 70
+    for options in ({}, {"groups": np.arange(100) // 2}, {"times": np.arange(100)}):
+        data = ArrayDataModule(X, Y, validation=0.3, test=test, **options)
+        assert data._splits.test.tolist() == list(range(70, 100))
+        assert len(data._splits.validation) in (21, 22)
+        assert sorted(np.concatenate(data._splits)) == list(range(100))
+
+
+def test_classes_are_counted_in_the_training_split() -> None:
+    data = ArrayDataModule(X, np.minimum(Y, 1), validation=0.3, test=0.2)
+    counts = data.class_counts
+    assert counts is not None
+    assert counts.tolist() == np.bincount(data._y[data._splits.train]).tolist()
+    assert counts.sum() == 50
+    assert counts[1] > 2 * counts[0]
+    assert ArrayDataModule(X, Y * 0.5).class_counts is None
+
+
 class TestFingerprint:
     def test_is_that_of_equal_data(self) -> None:
         first, second = ArrayDataModule(X, Y).fingerprint, ArrayDataModule(X, Y).fingerprint
@@ -183,6 +202,7 @@ class TestFingerprint:
             {"batch_size": 32},
             {"standardise": False},
             {"groups": np.arange(100) // 4},
+            {"test": np.arange(100) % 5 == 0},
         ],
         ids=str,
     )
@@ -206,7 +226,10 @@ class TestFingerprint:
         ({"y": Y[:, None]}, r"y of shape \(100,\), got \(100, 1\)"),
         ({"validation": 0.0}, "got validation=0.0, test=0.2"),
         ({"validation": 0.5, "test": 0.5}, r"validation \+ test < 1"),
-        ({"groups": Y, "times": Y}, "one of groups, times and stratify=True"),
+        ({"groups": Y, "times": Y}, "times without groups and stratify=True"),
+        ({"test": Y[:9]}, r"test of shape \(100,\), got \(9,\)"),
+        ({"test": np.zeros(100, bool)}, "samples in every split, got .*'test': 0"),
+        ({"test": np.ones(100, bool)}, "0 samples cannot be split"),
         ({"groups": Y[:9]}, r"groups of shape \(100,\), got \(9,\)"),
         ({"times": np.zeros(100)}, "samples in every split, got {'train': 0"),
         ({"times": np.full(100, np.nan)}, "times without NaN"),

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optuna_nas.datasets.splits import Splits, grouped, shuffled, stratified, temporal
+from optuna_nas.datasets.splits import (
+    Splits,
+    grouped,
+    shuffled,
+    stratified,
+    stratified_groups,
+    temporal,
+)
 from optuna_nas.exceptions import DataError
 
 SHARES = st.sampled_from([0.1, 0.2, 0.3])
@@ -22,7 +29,7 @@ def is_partition(splits: Splits, size: int) -> bool:
 
 
 @settings(deadline=None)
-@given(st.integers(20, 200), SHARES, TESTS, SEEDS)
+@given(st.integers(40, 200), SHARES, TESTS, SEEDS)
 def test_every_sample_is_in_one_split(
     size: int, validation: float, test: float, seed: int
 ) -> None:
@@ -31,6 +38,7 @@ def test_every_sample_is_in_one_split(
         shuffled(size, validation, test, seed),
         grouped(groups, validation, test, seed),
         stratified(labels, validation, test, seed),
+        stratified_groups(groups, groups % 2, validation, test, seed),
         temporal(np.arange(size) // 2, validation, test),
     ):
         assert is_partition(splits, size)
@@ -65,6 +73,19 @@ def test_no_group_is_in_two_splits(groups: list[int], seed: int) -> None:
         return
     train, validation, test = (set(array[split]) for split in grouped(array, 0.2, 0.2, seed))
     assert not (train & validation or train & test or validation & test)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=60, max_size=60), SEEDS)
+def test_groups_are_stratified_by_their_rarest_class(sizes: list[int], seed: int) -> None:
+    groups = np.repeat(np.arange(60), sizes)
+    labels = np.repeat(np.arange(60) % 6 == 0, sizes).astype(np.int64)
+    common = np.r_[np.zeros(600, np.int64), labels]  # an ordinary sample in every group
+    groups = np.r_[np.arange(600) % 60, groups]
+    for split in stratified_groups(groups, common, 0.3, 0.3, seed):
+        rare = set(groups[split][common[split] == 1])
+        assert (len(rare), len(set(groups[split]))) in ((4, 24), (3, 18))
+        assert all(np.isin(np.flatnonzero(groups == group), split).all() for group in rare)
 
 
 @settings(deadline=None)

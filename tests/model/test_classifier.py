@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torchmetrics.classification import MulticlassPrecision
 
 from optuna_nas.blocks import add_auxiliary_loss
 from optuna_nas.datasets import ArrayDataModule
 from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.model import Classifier
+from optuna_nas.model.metrics import RecallOf
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -93,9 +96,68 @@ def test_logs_further_metrics_where_asked_over_the_whole_validation_set() -> Non
     torch.testing.assert_close(metrics["val_calibration_error"], sum(gaps) / len(y))
 
 
+def test_logs_metrics_of_torchmetrics_by_a_name_of_ones_own() -> None:
+    precision = {"mine": partial(MulticlassPrecision, average="micro")}
+    metrics = train(Classifier(nn.Linear(4, 2), metrics=precision), blobs(), 1).callback_metrics
+    assert metrics["val_mine"] == metrics["val_accuracy"]
+
+
 def test_a_metric_that_there_is_not_is_refused() -> None:
     with pytest.raises(DescriptionError, match=r"calibration_error, f1, recall, got 'recal'"):
         Classifier(nn.Linear(4, 2), metrics=["recal"])
+
+
+def unbalanced() -> ArrayDataModule:
+    """Two overlapping classes, nine to one."""
+    generator = np.random.default_rng(0)
+    y = (np.arange(400) % 10 == 0).astype(int)
+    return ArrayDataModule(generator.normal(size=(400, 4)) + y[:, None], y, batch_size=40)
+
+
+def recall_of_the_rare(**options: Any) -> float:
+    seed_everything(0, verbose=False)
+    module = Classifier(nn.Linear(4, 2), learning_rate=0.05, **options)
+    module.log_also({"rare": partial(RecallOf, (1,))})
+    return float(train(module, unbalanced(), 10).callback_metrics["val_rare"])
+
+
+def test_class_weights_find_more_of_a_rare_class() -> None:
+    assert recall_of_the_rare(class_weights="balanced") > recall_of_the_rare() + 0.2
+
+
+def test_balanced_weights_are_those_of_the_training_split() -> None:
+    data = unbalanced()
+    frequent, rare = data.class_counts
+    numbers = [len(data._splits.train) / (2 * count) for count in (frequent, rare)]
+    found = {recall_of_the_rare(class_weights=weights) for weights in ("balanced", numbers)}
+    assert len(found) == 1
+    assert rare * numbers[1] == pytest.approx(frequent * numbers[0])
+
+
+def test_weights_are_for_training_only_and_weigh_each_position() -> None:
+    module = Classifier(nn.Identity(), class_weights=[1.0, 3.0])
+    module._weight = torch.tensor([1.0, 3.0])
+    logits = torch.randn(5, 2, 7, generator=torch.Generator().manual_seed(0))
+    y = (torch.arange(35) % 2).view(5, 7)
+    expected = cross_entropy(logits, y, weight=torch.tensor([1.0, 3.0]))
+    torch.testing.assert_close(module.training_step((logits, y), 0), expected)
+    module.validation_step((logits, y), 0)
+    torch.testing.assert_close(module._sums[0][0], cross_entropy(logits, y, reduction="sum"))
+
+
+@pytest.mark.parametrize("weights", ["equal", [], [1.0, 0.0], [1.0, float("inf")], [-1.0, 2.0]])
+def test_weights_that_are_none_are_refused_at_once(weights: Any) -> None:
+    with pytest.raises(DescriptionError, match="class_weights='balanced' or a number above 0"):
+        Classifier(nn.Linear(4, 2), class_weights=weights)
+
+
+def test_weights_that_do_not_fit_the_data_are_refused_before_the_first_step() -> None:
+    with pytest.raises(DescriptionError, match="for 2 classes, got 3 numbers"):
+        train(Classifier(nn.Linear(4, 2), class_weights=[1, 1, 1]), blobs(), 1)
+    data = blobs()
+    vars(data)["classes"] = None
+    with pytest.raises(DescriptionError, match=r"`class_counts`.*got none; or give the weights"):
+        train(Classifier(nn.Linear(4, 2), class_weights="balanced"), data, 1)
 
 
 def test_the_schedule_does_not_know_when_training_ends() -> None:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 import optuna_nas as nas
-from optuna_nas.exceptions import NASError, TrainingError
+from optuna_nas.exceptions import DescriptionError, NASError, TrainingError
 from optuna_nas.objectives import Candidate
 from optuna_nas.study.record import records
 
@@ -97,3 +97,34 @@ def test_a_metric_that_was_not_logged_says_how_to() -> None:
     candidate.metrics = {"val_loss": 1.0}
     with pytest.raises(TrainingError, match=r"'val_recall', got val_loss.*Classifier\(metrics="):
         nas.objectives.Recall()(candidate)
+
+
+def test_recall_of_chosen_classes_is_logged_beside_that_of_all(tmp_path) -> None:
+    chosen = nas.objectives.Recall(name="recall_of_one", classes=[1])
+    made = search(["recall", chosen, "accuracy"], pruner="none")
+    study = made.run(trials=1, storage=f"sqlite:///{tmp_path}/s.db")
+    (record,) = records(study)
+    (both, one, accuracy) = (record.values[n] for n in ("recall", "recall_of_one", "accuracy"))
+    share = Y[made.data._splits.validation].mean()
+    assert accuracy == pytest.approx(share * one + (1 - share) * (2 * both - one))
+    assert record.curve[4]["recall_of_one"] == one
+
+
+def test_another_choice_of_classes_or_weights_is_another_search() -> None:
+    plain, chosen = search(["recall"]), search([nas.objectives.Recall(classes=(0, 1))])
+    assert plain.description["objectives"] != chosen.description["objectives"]
+    module = partial(nas.model.Classifier, class_weights="balanced")
+    weighted = search(["recall"], module=module)
+    assert weighted.description["module"] != plain.description["module"]
+    assert weighted.training_description != plain.training_description
+
+
+@pytest.mark.parametrize("classes", [[-1], [0.5], [1, 1], ["Crack"]])
+def test_classes_that_are_no_numbers_are_refused(classes) -> None:
+    with pytest.raises(DescriptionError, match="different whole numbers from 0"):
+        nas.objectives.Recall(classes=classes)
+
+
+def test_a_class_that_the_data_has_not_is_refused_before_the_first_trial() -> None:
+    with pytest.raises(DescriptionError, match="classes from 0 to 1 to recall, got 2"):
+        search([nas.objectives.Recall(classes=[2])])

@@ -1,0 +1,54 @@
+"""Magnetic tiles: pictures of one tile are in one split, every defect is in each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optuna_nas.datasets import DATASETS, MagneticTiles
+from optuna_nas.exceptions import DataError
+
+
+def save(folder: Path, names: list[str]) -> Path:
+    size = len(names)
+    x = np.random.default_rng(0).integers(0, 256, (size, 64, 64), dtype=np.uint8)
+    np.savez(folder / "magtile_64x64.npz", x=x, y=np.arange(size) // 60 % 6, name=names)
+    return folder
+
+
+def pictures(tiles: int = 120) -> list[str]:
+    """Six pictures of each tile, 20 numbers apart; tiles 1,000 apart."""
+    return [f"exp{k}_num_{1000 * tile + 20 * k}" for tile in range(tiles) for k in range(1, 7)]
+
+
+def test_pictures_of_one_tile_are_in_one_split(tmp_path: Path) -> None:
+    data = DATASETS["magnetic_tiles"](save(tmp_path, pictures()))
+    assert (data.input_shape, data.outputs) == ((1, 64, 64), 6)
+    tiles = np.arange(720) // 6
+    train, validation, test = (set(tiles[split]) for split in data._splits)
+    assert (len(train), len(validation), len(test)) == (72, 24, 24)
+    assert len(train | validation | test) == 120
+
+
+def test_the_order_of_the_pictures_does_not_matter(tmp_path: Path) -> None:
+    names = pictures(40)[::-1]
+    data = MagneticTiles(save(tmp_path, names), stratify=False)
+    tiles = np.arange(240) // 6
+    assert sum(len(set(tiles[split])) for split in data._splits) == 40
+
+
+def test_names_in_another_form_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected names such as 'exp1_num_108719'"):
+        MagneticTiles(save(tmp_path, ["tile.png"] * 60))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_published_file_has_every_defect_in_each_split(published: Path, seed: int) -> None:
+    data = MagneticTiles(published, seed=seed)
+    assert sum(map(len, data._splits)) == 1344
+    for split in data._splits:
+        counts = np.bincount(data._y[split], minlength=data.outputs)
+        assert counts[list(data.DEFECTS)].min() > 0
+        assert 0.6 < counts[0] / len(split) < 0.8

@@ -43,6 +43,8 @@ TYPICAL = 100
 """Networks drawn at random that show what is usual in a space."""
 SHORTLIST = 10
 """How many of them are looked at closely."""
+FORMS = 24
+"""Neighbours of a proposed network that are drawn to find other ways to write it."""
 LOOKED = "nas:looked"
 """System attribute of a trial: parameters of networks that were looked at before it was proposed,
 and what is known of them."""
@@ -86,7 +88,7 @@ class Proposer(Tried):
         rng = generator(self._seed, trial.number)
         networks = list(self.networks.values())
         if sum(network.seen for network in networks) < self._startup:
-            return self.at_random(rng)
+            return self._cheapest(study, trial, self.at_random(rng), [], rng)
         fit = self._fit(study, networks)
         outlook = Outlook(fit, networks, fit.encoder(list(map(self.features_of, networks))))
         pruner = study.pruner
@@ -145,15 +147,48 @@ class Proposer(Tried):
             tops = [pool.proposals[place] for place in pool.best(CLIMBING, rng)]
             pool.add(self._neighbour(tops, rng) for _ in range(self._size // CLIMBS))
         shortlist = pool.best(SHORTLIST, rng)
-        exact = [self._exact(study, pool.proposals[place]) for place in shortlist]
-        for place, told in zip(shortlist, exact, strict=True):
+        looks = [(place, self._exact(study, pool.proposals[place])) for place in shortlist]
+        for place, told in looks:
             pool.tell(place, told)
-        if any(exact):
-            params = [dict(pool.proposals[place].params) for place in shortlist]
-            known = [list(told.items()) for told in exact]
-            study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, known])
         worth = pool.worth()[shortlist]
-        return pool.proposals[int(shortlist[worth.argmax()])]
+        chosen = pool.proposals[int(shortlist[worth.argmax()])]
+        looked = [(pool.proposals[place], told) for place, told in looks if told]
+        return self._cheapest(study, trial, chosen, looked, rng)
+
+    def _cheapest(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        proposal: Proposal,
+        looked: list[tuple[Proposal, dict[int, float]]],
+        rng: np.random.Generator,
+    ) -> Proposal:
+        """The cheapest of several ways to write a network, by what is known without training.
+
+        An equal network is never trained again, so that the first form to be trained is the one
+        that counts. What was looked at for the trial is kept in its attributes.
+        """
+        forms = self._forms(proposal, rng)
+        if len(forms) > 1:
+            looked = looked + [(form, self._exact(study, form)) for form in forms]
+            told = looked[-len(forms) :]
+            proposal = min(told, key=lambda look: list(look[1].values()))[0]
+        if looked:
+            params = [dict(form.params) for form, _ in looked]
+            known = [list(exact.items()) for _, exact in looked]
+            study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, known])
+        return proposal
+
+    def _forms(self, proposal: Proposal, rng: np.random.Generator) -> list[Proposal]:
+        """A network and others that are equal to it, though written with other parameters."""
+        forms = {frozenset(proposal.params.items()): proposal}
+        if not isinstance(proposal.drawn, Architecture) or not any(self._known.values()):
+            return [proposal]
+        for _ in range(FORMS):
+            other = self._neighbour(list(forms.values()), rng)
+            if other.identity == proposal.identity:
+                forms.setdefault(frozenset(other.params.items()), other)
+        return list(forms.values())
 
     def _exact(self, study: optuna.Study, proposal: Proposal) -> dict[int, float]:
         """Place of an objective -> its exact loss, for those that can be told."""

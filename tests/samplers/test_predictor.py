@@ -15,6 +15,7 @@ from optuna.testing.pytest_samplers import (
 from optuna.trial import TrialState
 
 import optuna_nas as nas
+from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.pruners import FreezeThaw
 from optuna_nas.samplers import Predictor
@@ -169,6 +170,24 @@ def test_few_modules_are_built_for_a_proposal():
     built.clear()
     study.ask()
     assert 0 < len(built) < 100
+
+
+def test_of_equal_networks_the_cheapest_form_is_trained():
+    def written(trial):
+        """A chain of one to four nodes, beside up to eleven that do nothing."""
+        depth, dead = trial.suggest_int("depth", 1, 4), trial.suggest_int("dead", 0, 11)
+        nodes = [Node(f"n{k}", "linear", {}, (f"n{k - 1}" if k else INPUT,)) for k in range(depth)]
+        branch = [Node(f"dead{k}", "linear", {}, (INPUT,)) for k in range(dead)]
+        return Architecture((*branch, *nodes))
+
+    study = create(Predictor(written, {"cost": lambda drawn: len(drawn.nodes)}, startup=4, seed=0))
+    for _ in range(4):
+        trial = study.ask()
+        drawn = written(trial)
+        study.tell(trial, (1 / len(drawn.alive), len(drawn.nodes)))
+    assert len({t.params["depth"] for t in study.trials}) == 4
+    dead = [t.params["dead"] for t in study.trials]
+    assert np.mean(dead) < 2, "of twelve forms of each, drawn at random, 5.5 would be usual"
 
 
 def test_it_can_be_copied_and_pickled():

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         reporting,
         samplers,
         spaces,
+        supernet,
     )
     from optuna_nas.architecture import Architecture, Node
     from optuna_nas.exceptions import NASError
@@ -59,6 +60,7 @@ _MODULES = (
     "reporting",
     "samplers",
     "spaces",
+    "supernet",
 )
 
 __all__ = [
@@ -82,6 +84,7 @@ __all__ = [
     "samplers",
     "should_prune",
     "spaces",
+    "supernet",
 ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -172,12 +173,15 @@ def survey(space: Space, input_shape: tuple[int, ...], outputs: int, seed: int =
     extent.look(extent.smallest)
     quiet = 0
     for number in range(SAMPLES):
-        rng = generator("survey", seed, number)
-        look = extent.look(lambda _, distribution, rng=rng: uniform(distribution, rng))  # type: ignore[misc]
+        look = extent.look(_at_random(generator("survey", seed, number)))
         quiet = 0 if look.grown else quiet + 1
         if quiet == PATIENCE:
             break
     return extent
+
+
+def _at_random(rng: np.random.Generator) -> Callable[[str, BaseDistribution], Any]:
+    return lambda _, distribution: uniform(distribution, rng)
 
 
 def options(distribution: BaseDistribution) -> tuple[Any, ...]:

@@ -122,14 +122,7 @@ class SharedWeights(nn.Module):
 
     def views(self, found: tuple[Piece, ...]) -> dict[str, Tensor]:
         """Name in a network -> view of the weights, for what it takes from the store."""
-        return {
-            piece.name: cut(
-                (self._parameters if piece.learned else self._buffers)[piece.key],  # type: ignore[arg-type]
-                piece.shape,
-                piece.kernel,
-            )
-            for piece in found
-        }
+        return {p.name: cut(self._tensor(p), p.shape, p.kernel) for p in found}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights to a file, which is there as a whole or not at all."""
@@ -152,6 +145,9 @@ class SharedWeights(nn.Module):
                 f"another version than {optuna_nas.__version__}; train them anew"
             )
         self.load_state_dict(stored["weights"])
+
+    def _tensor(self, piece: Piece) -> Tensor:
+        return (self.get_parameter if piece.learned else self.get_buffer)(piece.key)
 
     def _add(self, key: str, entry: Entry, seen: Mapping[str, Tensor]) -> None:
         """Begin with the weights of the largest block, and fill up with entries drawn of them."""

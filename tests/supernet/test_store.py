@@ -12,6 +12,7 @@ from optuna_nas.exceptions import SpaceError
 from optuna_nas.samplers.virtual import draw
 from optuna_nas.spaces.draws import random_trials
 from optuna_nas.supernet import SharedWeights
+from optuna_nas.supernet.pieces import cut
 
 CNN = nas.spaces.CNN(
     input_shape=(1, 8, 8), blocks=(1, 3), channels=(4, 8), kernels=(3, 5), operators=("conv",)
@@ -65,8 +66,6 @@ def test_gradients_reach_the_pieces_and_nothing_else(store) -> None:
             assert parameter.grad is None
             continue
         outside = parameter.grad.clone()
-        from optuna_nas.supernet.pieces import cut
-
         inside = cut(outside, taken[key].shape, taken[key].kernel)
         assert inside.abs().sum() > 0
         inside.zero_()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         reporting,
         samplers,
         spaces,
+        supernet,
     )
     from optuna_nas.architecture import Architecture, Node
     from optuna_nas.exceptions import NASError
@@ -61,6 +62,7 @@ _MODULES = (
     "reporting",
     "samplers",
     "spaces",
+    "supernet",
 )
 
 __all__ = [
@@ -85,6 +87,7 @@ __all__ = [
     "scope",
     "should_prune",
     "spaces",
+    "supernet",
 ]
 
 

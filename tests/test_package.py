@@ -27,6 +27,7 @@ STAGES = (
     "pruners",
     "samplers",
     "study",
+    "supernet",
     "reporting",
     "finalists",
     "bench",

@@ -1,0 +1,67 @@
+"""Progressive shrinking.
+
+Source: Cai et al. 2020 (Once-for-all), arXiv:1908.09791.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.samplers.uniform import generator, uniform
+from optuna_nas.samplers.virtual import draw
+from optuna_nas.supernet.drawing.drawing import Drawing, register
+from optuna_nas.supernet.extent import Extent
+
+__all__ = ["Shrinking"]
+
+ORDER = (r"kernel", r"depth|blocks|layers", r"")
+"""Kernels first, then depths, then all that is left: widths, expansions and operators."""
+
+
+@register("shrinking")
+@dataclass(frozen=True)
+class Shrinking(Drawing):
+    """The largest network first; then choices are opened in stages of equal length.
+
+    Args:
+        order: Regular expressions: the parameters whose names one matches are drawn at random from
+            its stage on, and are as large as they can be before.
+
+    Raises:
+        DescriptionError: No regular expression.
+    """
+
+    order: tuple[str, ...] = ORDER
+
+    def __post_init__(self) -> None:
+        for pattern in self.order:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise DescriptionError(
+                    f"expected regular expressions in order={self.order}, got {pattern!r}: {error}"
+                ) from error
+
+    def __call__(
+        self, extent: Extent, seed: int, step: int, paths: int, progress: float
+    ) -> list[Mapping[str, Any]]:
+        opened = self.order[: int(progress * (len(self.order) + 1))]
+        return [self._one(extent, opened, seed, step, path) for path in range(paths)]
+
+    def _one(
+        self, extent: Extent, opened: tuple[str, ...], seed: int, step: int, path: int
+    ) -> Mapping[str, Any]:
+        rng = generator("path", seed, step, path)
+
+        def value(name: str, distribution: BaseDistribution) -> Any:
+            if any(re.search(pattern, name) for pattern in opened):
+                return uniform(distribution, rng)
+            return extent.largest(name, distribution)
+
+        return draw(extent.space, value).params

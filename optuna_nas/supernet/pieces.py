@@ -1,0 +1,146 @@
+"""What a network takes from a store of shared weights: a piece of a tensor for each of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
+
+from optuna_nas.architecture import Architecture
+from optuna_nas.exceptions import SpaceError
+from optuna_nas.predictors.configuration import Configuration, configurations
+
+__all__ = ["Piece", "Place", "block_pieces", "cut", "own_buffers", "pieces", "places"]
+
+
+class Piece(NamedTuple):
+    """A tensor of a network that comes from the store.
+
+    Args:
+        key: Of the store's tensor: node, kind and name, or the name alone in a user's module.
+        name: In the network, such as `block1.conv.weight`.
+        shape: What the network needs of it.
+        learned: Whether it is a parameter; otherwise a buffer, such as running statistics.
+        kernel: Whether dimensions from the third on are those of a convolution's kernel.
+    """
+
+    key: str
+    name: str
+    shape: tuple[int, ...]
+    learned: bool
+    kernel: bool
+
+    @property
+    def node(self) -> str:
+        """Name of the node, or of the submodule, that it belongs to."""
+        return self.key.split("/")[0] if "/" in self.key else self.name.rpartition(".")[0]
+
+
+class Place(NamedTuple):
+    """A node of an architecture with the configuration of its block."""
+
+    node: str
+    configuration: Configuration
+
+
+def places(
+    architecture: Architecture, input_shape: tuple[int, ...], outputs: int
+) -> tuple[Place, ...]:
+    """The living nodes of an architecture with their configurations, in topological order.
+
+    Raises:
+        SpaceError: An architecture that cannot be built.
+    """
+    found = configurations(architecture, input_shape, outputs)
+    names = (node.name for node in architecture.alive)
+    return tuple(map(Place, names, found))
+
+
+def pieces(drawn: tuple[Place, ...] | nn.Module) -> tuple[Piece, ...]:
+    """What a network takes from the store.
+
+    Args:
+        drawn: Places of an architecture, or a user's module.
+
+    Raises:
+        SpaceError: A parameter that takes its shape from the data.
+    """
+    if isinstance(drawn, nn.Module):
+        return tuple(p._replace(key=p.name.replace(".", "-")) for p in _pieces(drawn))
+    return tuple(
+        _placed(piece, place.node, place.configuration.kind)
+        for place in drawn
+        for piece in _of(place.configuration)
+    )
+
+
+def block_pieces(node: str, kind: str, block: nn.Module) -> Iterator[Piece]:
+    """What the block of a node takes from the store."""
+    return (_placed(piece, node, kind) for piece in _pieces(block))
+
+
+def cut(tensor: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:
+    """A view of a tensor: its leading entries, and the centre of a kernel.
+
+    Args:
+        tensor: At least of that shape in each dimension.
+        shape: Shape of the view.
+        kernel: Whether dimensions from the third on are those of a convolution's kernel.
+    """
+    for dim, size in enumerate(shape):
+        spare = tensor.shape[dim] - size
+        if spare:
+            tensor = tensor.narrow(dim, spare // 2 if kernel and dim >= 2 else 0, size)
+    return tensor
+
+
+def own_buffers(module: nn.Module) -> dict[str, Tensor]:
+    """Buffers that a network does not share: what is no state, and tables of whole numbers."""
+    shared = {piece.name for piece in _pieces(module)}
+    return {name: b for name, b in module.named_buffers() if name not in shared}
+
+
+def _placed(piece: Piece, node: str, kind: str) -> Piece:
+    key = f"{node}/{kind}/{piece.name.replace('.', '/')}"
+    return piece._replace(key=key, name=f"{node}.{piece.name}")
+
+
+@lru_cache(maxsize=1 << 16)
+def _of(configuration: Configuration) -> tuple[Piece, ...]:
+    with torch.device("meta"):
+        return tuple(_pieces(configuration.build()))
+
+
+def _pieces(module: nn.Module) -> Iterator[Piece]:
+    """Parameters, running statistics and counters of a module; its other buffers are its own."""
+    state = {f"{path}.{name}".lstrip(".") for path, name in _state(module)}
+    seen: set[int] = set()
+    for path, part in module.named_modules():
+        kernel = isinstance(part, _ConvNd)
+        for name, tensor in (*part._parameters.items(), *part._buffers.items()):
+            full = f"{path}.{name}".lstrip(".")
+            if tensor is None or id(tensor) in seen:
+                continue
+            if is_lazy(tensor):
+                raise SpaceError(
+                    f"expected parameters whose shapes the space decides, got {full!r} of "
+                    f"{type(part).__name__}, which takes its shape from the data; its weights "
+                    "cannot be shared: give it its sizes"
+                )
+            seen.add(id(tensor))
+            learned = isinstance(tensor, nn.Parameter)
+            counted = tensor.ndim == 0 or tensor.is_floating_point()
+            if learned or (full in state and counted):
+                yield Piece("", full, tuple(tensor.shape), learned, kernel)
+
+
+def _state(module: nn.Module) -> Iterator[tuple[str, str]]:
+    """(Module, name) of each buffer that a state dict holds."""
+    for path, part in module.named_modules():
+        for name in part._buffers.keys() - part._non_persistent_buffers_set:
+            yield path, name

@@ -103,6 +103,15 @@ class ArrayDataModule(LightningDataModule):
             return None
         return np.bincount(self._y[self._splits.train], minlength=len(self.classes))
 
+    @property
+    def target_statistics(self) -> tuple[Array, Array] | None:
+        """Mean and deviation of a regression's targets over the training split; else None."""
+        if self.classes is not None:
+            return None
+        y = self._y[self._splits.train].astype(np.float64)
+        deviation = y.std(0)
+        return y.mean(0), np.where(deviation > 0, deviation, 1.0)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the data, the splits and how they are served, in hexadecimal."""

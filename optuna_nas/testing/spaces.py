@@ -13,9 +13,11 @@ from hashlib import sha256
 from typing import Any
 
 import optuna
+import pytest
 import torch
 
 from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
+from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS
 from optuna_nas.model import build
 
@@ -123,6 +125,22 @@ class SpaceConformance:
             twin.load_state_dict(network.state_dict())
             x = inputs(network, 2, input_shape)
             torch.testing.assert_close(twin(x), network(x))
+
+    def test_samples_compute_the_same_in_onnx_runtime(
+        self, space: Any, input_shape: tuple[int, ...]
+    ) -> None:
+        """The smallest of some, since an export takes seconds."""
+        pytest.importorskip("onnxruntime")
+        drawn = sorted((a for _, a in draws(space, 12)), key=lambda a: len(a.alive))
+        for architecture in drawn[:2]:
+            torch.manual_seed(0)
+            network = build(architecture, input_shape, 5).eval()
+            x = inputs(network, 2, input_shape)
+            (found,) = session(export_onnx(network, x)).run(None, {"input": x.numpy()})
+            with torch.inference_mode():
+                torch.testing.assert_close(
+                    torch.from_numpy(found), network(x), rtol=1e-4, atol=1e-4
+                )
 
     def test_the_description_is_json_and_stable(self, space: Any) -> None:
         described = json.loads(json.dumps(asdict(space)))

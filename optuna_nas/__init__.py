@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optuna_nas.model import build
     from optuna_nas.pruners.callback import PruningCallback
     from optuna_nas.pruners.curve import report, should_prune
+    from optuna_nas.spaces.scope import scope
     from optuna_nas.study import Budget, Search
 
 # Names are loaded when first used: importing this package costs neither torch nor plotly.
@@ -45,6 +46,7 @@ _HOME = {
     "Search": "optuna_nas.study",
     "build": "optuna_nas.model",
     "report": "optuna_nas.pruners.curve",
+    "scope": "optuna_nas.spaces.scope",
     "should_prune": "optuna_nas.pruners.curve",
 }
 _MODULES = (
@@ -80,6 +82,7 @@ __all__ = [
     "report",
     "reporting",
     "samplers",
+    "scope",
     "should_prune",
     "spaces",
 ]

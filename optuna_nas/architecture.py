@@ -28,8 +28,11 @@ FORMAT = 1
 
 _SHORT = {
     "channels": "c",
+    "dimension": "d",
     "expand": "e",
+    "experts": "x",
     "features": "f",
+    "groups": "g",
     "heads": "h",
     "kernel": "k",
     "padding": "p",
@@ -47,6 +50,8 @@ class Node:
         kind: The block that builds it, as registered in `optuna_nas.blocks`.
         args: Keyword arguments of the block; JSON values only.
         inputs: Names of the nodes (or `INPUT`) whose outputs it takes, in order.
+        module: Name of the module that computes it; nodes that name one module share its weights.
+            By default its own name.
 
     Raises:
         SpaceError: Arguments that JSON cannot hold.
@@ -56,8 +61,10 @@ class Node:
     kind: str
     args: Mapping[str, Any]
     inputs: tuple[str, ...]
+    module: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "module", self.module or self.name)
         object.__setattr__(self, "args", MappingProxyType(_plain(self.name, self.args)))
         object.__setattr__(self, "inputs", tuple(self.inputs))
 
@@ -65,7 +72,7 @@ class Node:
         return hash((self.name, self.kind, self.inputs))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Node, (self.name, self.kind, dict(self.args), self.inputs))
+        return (Node, (self.name, self.kind, dict(self.args), self.inputs, self.module))
 
     def __str__(self) -> str:
         """Compact text such as `conv_c32_k3_s2_residual` or `linear_f128_batch_relu`.
@@ -88,7 +95,8 @@ class Architecture:
         output: Name of the node whose output is the network's; the last node by default.
 
     Raises:
-        SpaceError: An empty graph, a repeated name, or an input that is not an earlier node.
+        SpaceError: An empty graph, a repeated name, an input that is not an earlier node, or
+            nodes that share a module but not their kind and arguments.
     """
 
     nodes: tuple[Node, ...]
@@ -100,7 +108,9 @@ class Architecture:
             raise SpaceError("expected an architecture with at least one node, got none")
         object.__setattr__(self, "output", self.output or self.nodes[-1].name)
         known = {INPUT}
+        modules: dict[str, Node] = {}
         for node in self.nodes:
+            _expect_alike(modules.setdefault(node.module, node), node)
             if node.name in known:
                 raise SpaceError(f"expected unique node names, got {node.name!r} twice")
             if not node.inputs:
@@ -128,6 +138,7 @@ class Architecture:
         """Text from which `from_json` restores an equal architecture."""
         nodes = [
             {"name": n.name, "kind": n.kind, "args": dict(n.args), "inputs": list(n.inputs)}
+            | ({} if n.module == n.name else {"module": n.module})
             for n in self.nodes
         ]
         return json.dumps({"format": FORMAT, "nodes": nodes, "output": self.output})
@@ -147,7 +158,8 @@ class Architecture:
                     "install the version of optuna_nas that wrote it"
                 )
             nodes = tuple(
-                Node(n["name"], n["kind"], n["args"], tuple(n["inputs"])) for n in data["nodes"]
+                Node(n["name"], n["kind"], n["args"], tuple(n["inputs"]), n.get("module", ""))
+                for n in data["nodes"]
             )
             return cls(nodes, data["output"])
         except SpaceError:
@@ -173,16 +185,19 @@ class Architecture:
     def describe(self) -> str:
         """The network in one readable line, such as `conv_c32_k3_s2 > conv_c64_k5 > classify`.
 
-        Where a node does not simply follow the node before it, the line says what it reads from.
+        Where a node does not simply follow the node before it, the line says what it reads from;
+        `@` is followed by the module whose weights a node shares with others.
         """
         previous = (INPUT, *(node.name for node in self.alive))
         afar = [
             n for n, before in zip(self.alive, previous, strict=False) if n.inputs != (before,)
         ]
         labelled = {source for node in afar for source in node.inputs}
+        sharing = _sharing(self.alive)
         return " > ".join(
             (f"{node.name}=" if node.name in labelled else "")
             + str(node)
+            + (f"@{node.module}" if node.name in sharing else "")
             + (f"({','.join(node.inputs)})" if node in afar else "")
             for node in self.alive
         )
@@ -195,6 +210,22 @@ class Architecture:
             if node.name in needed:
                 needed.update(node.inputs)
         return tuple(node for node in self.nodes if node.name in needed)
+
+
+def _expect_alike(first: Node, node: Node) -> None:
+    if (node.kind, node.args) != (first.kind, first.args):
+        raise SpaceError(
+            f"expected nodes of one kind with one set of arguments to share the module "
+            f"{node.module!r}, got {first.name!r} ({first}) and {node.name!r} ({node})"
+        )
+
+
+def _sharing(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """Name of each node that shares its module -> names of all nodes that do, itself included."""
+    users: dict[str, list[str]] = {}
+    for node in nodes:
+        users.setdefault(node.module, []).append(node.name)
+    return {name: names for names in users.values() if len(names) > 1 for name in names}
 
 
 def _argument(key: str, value: Any) -> str:
@@ -242,7 +273,11 @@ def _canonical(nodes: tuple[Node, ...]) -> list[Any]:
     while (tied := _smallest_tie(colours)) is not None:
         colours = _refine(nodes, colours | {tied: _sha256([colours[tied], "chosen"])})
     order = {name: i for i, name in enumerate(sorted(colours, key=colours.__getitem__))}
+    sharing = _sharing(nodes)
     rows = [[order[n.name], n.kind, dict(n.args), _ordered(n, order)] for n in nodes]
+    for row, node in zip(rows, nodes, strict=True):
+        if node.name in sharing:
+            row.append(min(order[name] for name in sharing[node.name]))
     return sorted(rows, key=lambda row: row[0])
 
 
@@ -252,7 +287,11 @@ def _ordered(node: Node, rank: Mapping[str, Any]) -> list[Any]:
 
 
 def _refine(nodes: tuple[Node, ...], colours: dict[str, str]) -> dict[str, str]:
-    """Mix colours down and up the graph until no more nodes are told apart."""
+    """Mix colours down and up the graph, and among nodes that share a module.
+
+    Until no more nodes are told apart.
+    """
+    sharing = _sharing(nodes)
     while True:
         mixed = dict(colours)
         readers: dict[str, list[Any]] = {name: [] for name in colours}
@@ -263,6 +302,10 @@ def _refine(nodes: tuple[Node, ...], colours: dict[str, str]) -> dict[str, str]:
             for position, source in enumerate(node.inputs):
                 slot = 0 if node.kind in COMMUTATIVE else position
                 readers[source].append([mixed[node.name], slot])
+        mixed |= {
+            name: _sha256([mixed[name], sorted(mixed[other] for other in names)])
+            for name, names in sharing.items()
+        }
         if len(set(mixed.values())) == len(set(colours.values())):
             return colours
         colours = mixed

@@ -24,6 +24,8 @@ CHAIN = Architecture.chain(
     ]
 )
 
+CONV = {"channels": 8, "kernel": 3}
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -231,3 +233,81 @@ def test_equal_numbers_are_one_network() -> None:
         Architecture.chain([("a", "linear", {"dropout": zero})]) for zero in (0, 0.0)
     )
     assert whole.digest == decimal.digest
+
+
+def tied(*modules: str, names: str = "abcd", kernel: int = 3) -> Architecture:
+    """A chain of equal convolutions, each computed by the module of that name."""
+    nodes: list[Node] = []
+    for name, module in zip(names, modules, strict=False):
+        source = nodes[-1].name if nodes else INPUT
+        nodes.append(Node(name, "conv", {"channels": 8, "kernel": kernel}, (source,), module))
+    return Architecture(tuple(nodes))
+
+
+class TestSharedModules:
+    def test_json_and_pickles_keep_them(self) -> None:
+        shared = tied("x", "", "x")
+        assert [node.module for node in shared.nodes] == ["x", "b", "x"]
+        for copied in (
+            Architecture.from_json(shared.to_json()),
+            pickle.loads(pickle.dumps(shared)),
+        ):
+            assert copied == shared
+            assert copied.digest == shared.digest
+
+    def test_json_of_what_shares_nothing_does_not_speak_of_it(self) -> None:
+        assert "module" not in tied("", "").to_json()
+
+    def test_who_shares_with_whom_is_part_of_the_digest(self) -> None:
+        kinds = ["abcd", "xxcd", "axxd", "abxx", "xbxd", "xxyy", "xyxy", "xyyx", "xxxd", "xxxx"]
+        assert len({tied(*modules).digest for modules in kinds}) == len(kinds)
+
+    def test_names_of_modules_and_of_nodes_do_not_count(self) -> None:
+        assert tied("x", "y", "x", "y").digest == tied(*"2121", names="wvut").digest
+        assert tied("", "a").digest == tied("shared", "shared").digest
+
+    def test_a_module_with_one_living_node_is_not_shared(self) -> None:
+        dead = Architecture((*tied("x", "y").nodes, Node("z", "conv", CONV, ("a",), "x")), "b")
+        alone = tied("", "")
+        assert dead.digest == alone.digest
+        assert dead.describe() == alone.describe()
+
+    def test_the_description_names_them(self) -> None:
+        assert tied("x", "", "x").describe() == "conv_c8_k3@x > conv_c8_k3 > conv_c8_k3@x"
+
+    @settings(deadline=None)
+    @given(graphs(), st.data())
+    def test_the_digest_is_that_of_the_graph(
+        self, graph: Architecture, data: st.DataObject
+    ) -> None:
+        """With any modules of equal nodes shared, under any names and order."""
+        drawn = [f"{n.kind}{n.args['k']}{data.draw(st.sampled_from('xy'))}" for n in graph.nodes]
+        shared = Architecture(
+            tuple(
+                Node(n.name, n.kind, n.args, n.inputs, module)
+                for n, module in zip(graph.nodes, drawn, strict=True)
+            ),
+            graph.output,
+        )
+        names = [node.name for node in graph.nodes]
+        swapped = str.maketrans("xy", "yx")
+        new = {INPUT: INPUT, **dict(zip(names, data.draw(st.permutations(names)), strict=True))}
+        renamed = tuple(
+            Node(
+                new[n.name],
+                n.kind,
+                n.args,
+                [new[s] for s in n.inputs],
+                n.module.translate(swapped),
+            )
+            for n in shared.nodes
+        )
+        other = Architecture(renamed, new[graph.output])
+        priority = dict(zip(names, data.draw(st.permutations(range(len(names)))), strict=True))
+        assert other.digest == reordered(other, priority).digest == shared.digest
+
+    def test_nodes_that_differ_cannot_share(self) -> None:
+        with pytest.raises(
+            SpaceError, match=r"share the module 'x', got 'a' .*_k3\) and 'b' .*_k5"
+        ):
+            Architecture((*tied("x").nodes, Node("b", "conv", {**CONV, "kernel": 5}, ("a",), "x")))

@@ -16,6 +16,7 @@ from optuna_nas.cli import main
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.objectives import Candidate, Latency, Measurement
 from optuna_nas.predictors import LatencyTable
+from optuna_nas.spaces import SPACES
 
 STUDY = """
 import numpy as np
@@ -87,7 +88,7 @@ def test_a_study_says_what_the_options_leave_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("resnet",), "expected a STUDY.py or a space among cnn, mlp, mobilenet, got 'resnet'"),
+        (("resnet",), f"a STUDY.py or a space among {', '.join(sorted(SPACES))}, got 'resnet'"),
         (("absent.py",), "absent.py does not exist"),
         (("mlp",), "the space mlp takes any input; say its shape with --input"),
         (("cnn", "--input", "3,x"), "expected whole numbers such as 3,32,32"),

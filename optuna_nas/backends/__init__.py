@@ -11,6 +11,7 @@ from optuna_nas.backends.backend import BACKENDS, Backend, Run, find, register
 from optuna_nas.backends.export import export_onnx
 from optuna_nas.backends.quantization import quantize
 from optuna_nas.backends.session import session
+from optuna_nas.backends.supported import supported_blocks
 
 __all__ = [
     "BACKENDS",
@@ -21,6 +22,7 @@ __all__ = [
     "quantize",
     "register",
     "session",
+    "supported_blocks",
 ]
 
 for _module in pkgutil.iter_modules(__path__):

@@ -12,7 +12,12 @@ from optuna_nas.exceptions import SpaceError
 
 __all__ = ["ACTIVATIONS", "activation"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "none": nn.Identity,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
 
 
 def activation(name: str) -> nn.Module:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.names import registrar
 
-__all__ = ["BLOCKS", "Block", "Head", "Shape", "expect_image", "find", "register"]
+__all__ = ["BLOCKS", "Block", "Head", "Shape", "find", "register"]
 
 Shape = tuple[int, ...]
-"""Shape of one sample, without the batch dimension: (C, H, W) or (F,)."""
+"""Shape of one sample, without the batch dimension: (C, H, W), (C, L) or (F,)."""
 
 
 class Block(nn.Module):
@@ -34,6 +34,9 @@ class Block(nn.Module):
 
     input_dtype: ClassVar[torch.dtype | None] = None
     """Of its inputs, where they are no floats: `torch.long` for token ids."""
+
+    constant: ClassVar[bool] = False
+    """Whether its output is the same for every input."""
 
     def __init__(self, *shapes: Shape, **args: Any) -> None:
         super().__init__()
@@ -72,20 +75,3 @@ def find(kind: str) -> type[Block]:
     if kind not in BLOCKS:
         raise SpaceError(f"expected a kind of block among {sorted(BLOCKS)}, got {kind!r}")
     return BLOCKS[kind]
-
-
-def expect_image(shape: Shape, kernel: int, stride: int) -> None:
-    """Check that a convolution with 'same' padding fits an input (C, H, W).
-
-    Raises:
-        SpaceError: Not an image, an even kernel, or a stride that leaves no pixel.
-    """
-    if len(shape) != 3:
-        raise SpaceError(f"expected an input of shape (C, H, W), got {tuple(shape)}")
-    if kernel < 1 or kernel % 2 == 0:
-        raise SpaceError(f"expected an odd kernel, got kernel={kernel}")
-    if not 1 <= stride <= max(shape[1:]):
-        raise SpaceError(
-            f"expected a stride of 1 to {max(shape[1:])} for an input of {shape[1]} x {shape[2]} "
-            f"pixels, got stride={stride}; use fewer strides or larger images"
-        )

@@ -1,4 +1,4 @@
-"""Convolutions with batch normalisation, plain and depthwise-separable.
+"""Convolutions with batch normalisation, plain and depthwise-separable, of images and signals.
 
 Source: residual connections, He et al. 2015, arXiv:1512.03385; depthwise-separable convolution,
 Howard et al. 2017, arXiv:1704.04861; squeeze-excitation, Hu et al. 2018, arXiv:1709.01507, with
@@ -11,10 +11,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from optuna_nas.blocks.activation import activation as _activation
-from optuna_nas.blocks.block import Block, Shape, expect_image, register
+from optuna_nas.blocks.block import Block, Shape, register
+from optuna_nas.blocks.spatial import Layers, convolved, expect_window
 from optuna_nas.exceptions import SpaceError
 
-__all__ = ["Conv", "Separable", "SqueezeExcitation", "convolved", "expect_residual"]
+__all__ = ["Conv", "Separable", "SqueezeExcitation", "expect_residual"]
 
 _CHOICES = {
     "channels": (32, 64, 128, 256),
@@ -26,15 +27,21 @@ _CHOICES = {
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate computed from all channels, (B, C, H, W) -> (B, C, H, W)."""
+    """Scale each channel by a gate computed from all channels, (B, C, ...) -> (B, C, ...).
 
-    def __init__(self, channels: int, reduction: int = 4) -> None:
+    Args:
+        layers: Layers for the rank of the input.
+        channels: Channels of the input.
+        reduction: How many times fewer channels the gate is computed from.
+    """
+
+    def __init__(self, layers: Layers, channels: int, reduction: int = 4) -> None:
         super().__init__()
         squeezed = max(1, channels // reduction)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.pool = layers.pool(1)
+        self.reduce = layers.conv(channels, squeezed, 1)
         self.activation = nn.ReLU()
-        self.expand = nn.Conv2d(squeezed, channels, 1)
+        self.expand = layers.conv(squeezed, channels, 1)
         self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,11 +54,13 @@ class SqueezeExcitation(nn.Module):
 class Conv(Block):
     """Convolution, batch norm, activation, (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
 
+    Signals (B, C_in, L) are taken too.
+
     Args:
-        shape: Shape of the input (C_in, H, W).
+        shape: Shape of the input (C_in, H, W) or (C_in, L).
         channels: Channels of the output.
-        kernel: Odd size of the square kernel.
-        stride: Stride in both directions.
+        kernel: Odd size of the kernel in all directions.
+        stride: Stride in all directions.
         residual: Add the input before the activation; needs stride 1 and equal channels.
         squeeze: Gate the channels by squeeze-excitation, before the input is added.
         activation: relu, gelu or silu.
@@ -74,12 +83,12 @@ class Conv(Block):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        expect_image(shape, kernel, stride)
+        layers = expect_window(shape, kernel, stride)
         expect_residual(shape, channels, stride, residual)
         self.residual = residual
-        self.conv = nn.Conv2d(shape[0], channels, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        self.squeeze = SqueezeExcitation(channels) if squeeze else nn.Identity()
+        self.conv = layers.conv(shape[0], channels, kernel, stride, kernel // 2, bias=False)
+        self.norm = layers.norm(channels)
+        self.squeeze = SqueezeExcitation(layers, channels) if squeeze else nn.Identity()
         self.activation = _activation(activation)
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -95,11 +104,13 @@ class Conv(Block):
 class Separable(Block):
     """Depthwise, then pointwise convolution, (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
 
+    Signals (B, C_in, L) are taken too.
+
     Args:
-        shape: Shape of the input (C_in, H, W).
+        shape: Shape of the input (C_in, H, W) or (C_in, L).
         channels: Channels of the output.
-        kernel: Odd size of the square depthwise kernel.
-        stride: Stride of the depthwise convolution in both directions.
+        kernel: Odd size of the depthwise kernel.
+        stride: Stride of the depthwise convolution in all directions.
         residual: Add the input before the last activation; needs stride 1 and equal channels.
         squeeze: Gate the channels by squeeze-excitation, after the depthwise convolution.
         activation: relu, gelu or silu.
@@ -122,16 +133,18 @@ class Separable(Block):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        expect_image(shape, kernel, stride)
+        layers = expect_window(shape, kernel, stride)
         expect_residual(shape, channels, stride, residual)
         self.residual = residual
         inside, pad = shape[0], kernel // 2
-        self.depthwise = nn.Conv2d(inside, inside, kernel, stride, pad, groups=inside, bias=False)
-        self.depthwise_norm = nn.BatchNorm2d(inside)
+        self.depthwise = layers.conv(
+            inside, inside, kernel, stride, pad, groups=inside, bias=False
+        )
+        self.depthwise_norm = layers.norm(inside)
         self.depthwise_activation = _activation(activation)
-        self.squeeze = SqueezeExcitation(inside) if squeeze else nn.Identity()
-        self.pointwise = nn.Conv2d(inside, channels, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.squeeze = SqueezeExcitation(layers, inside) if squeeze else nn.Identity()
+        self.pointwise = layers.conv(inside, channels, 1, bias=False)
+        self.norm = layers.norm(channels)
         self.activation = _activation(activation)
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -145,7 +158,7 @@ class Separable(Block):
 
 
 def expect_residual(shape: Shape, channels: int, stride: int, residual: bool) -> None:
-    """Check that a residual connection fits a convolution of an input (C, H, W).
+    """Check that a residual connection fits a convolution of an input (C, ...).
 
     Raises:
         SpaceError: A residual beside a stride or another number of channels.
@@ -155,8 +168,3 @@ def expect_residual(shape: Shape, channels: int, stride: int, residual: bool) ->
             "expected stride=1 and as many channels as the input has for residual=True, "
             f"got stride={stride}, channels={channels} and {shape[0]} channels of input"
         )
-
-
-def convolved(shape: Shape, channels: int, stride: int) -> Shape:
-    """Shape (channels, ceil(H/s), ceil(W/s)) that a convolution with 'same' padding returns."""
-    return (channels, *(-(-pixels // stride) for pixels in shape[1:]))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from optuna_nas.blocks.activation import activation as _activation
-from optuna_nas.blocks.block import Block, Shape, expect_image, register
-from optuna_nas.blocks.convolution import SqueezeExcitation, convolved, expect_residual
+from optuna_nas.blocks.block import Block, Shape, register
+from optuna_nas.blocks.convolution import SqueezeExcitation, expect_residual
+from optuna_nas.blocks.spatial import convolved, expect_window
 from optuna_nas.exceptions import SpaceError
 
 __all__ = ["MBConv"]
@@ -21,14 +22,15 @@ class MBConv(Block):
     """Widen, filter each channel, narrow, (B, C_in, H, W) -> (B, C_out, ceil(H/s), ceil(W/s)).
 
     A pointwise convolution widens the input, a depthwise one filters it, and a second pointwise
-    one narrows it, with no activation after: what leaves the block is linear.
+    one narrows it, with no activation after: what leaves the block is linear. Signals
+    (B, C_in, L) are taken too.
 
     Args:
-        shape: Shape of the input (C_in, H, W).
+        shape: Shape of the input (C_in, H, W) or (C_in, L).
         channels: Channels of the output.
         expand: How many times as many channels as the input has are filtered.
-        kernel: Odd size of the square depthwise kernel.
-        stride: Stride of the depthwise convolution in both directions.
+        kernel: Odd size of the depthwise kernel.
+        stride: Stride of the depthwise convolution in all directions.
         residual: Add the input to the output; needs stride 1 and equal channels.
         squeeze: Gate the channels by squeeze-excitation, after the depthwise convolution.
         activation: relu, gelu or silu; the papers use ReLU6 and hard-swish.
@@ -59,21 +61,21 @@ class MBConv(Block):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        expect_image(shape, kernel, stride)
+        layers = expect_window(shape, kernel, stride)
         expect_residual(shape, channels, stride, residual)
         if expand < 1:
             raise SpaceError(f"expected expand of at least 1, got expand={expand}")
         self.residual = residual
         wide, pad = expand * shape[0], kernel // 2
-        self.expand = nn.Conv2d(shape[0], wide, 1, bias=False)
-        self.expand_norm = nn.BatchNorm2d(wide)
+        self.expand = layers.conv(shape[0], wide, 1, bias=False)
+        self.expand_norm = layers.norm(wide)
         self.expand_activation = _activation(activation)
-        self.depthwise = nn.Conv2d(wide, wide, kernel, stride, pad, groups=wide, bias=False)
-        self.depthwise_norm = nn.BatchNorm2d(wide)
+        self.depthwise = layers.conv(wide, wide, kernel, stride, pad, groups=wide, bias=False)
+        self.depthwise_norm = layers.norm(wide)
         self.depthwise_activation = _activation(activation)
-        self.squeeze = SqueezeExcitation(wide) if squeeze else nn.Identity()
-        self.project = nn.Conv2d(wide, channels, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.squeeze = SqueezeExcitation(layers, wide) if squeeze else nn.Identity()
+        self.project = layers.conv(wide, channels, 1, bias=False)
+        self.norm = layers.norm(channels)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return convolved(shapes[0], self.project.out_channels, self.depthwise.stride[0])

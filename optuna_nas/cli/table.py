@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from optuna_nas.cli.files import JSON, load_search
+from optuna_nas.cli.files import JSON
 from optuna_nas.cli.group import main
+from optuna_nas.cli.subject import INPUT, OUTPUTS, SPACE, Subject, subject
 from optuna_nas.exceptions import DescriptionError, MeasurementError
 
 if TYPE_CHECKING:
@@ -23,23 +24,6 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Refusals whose reasons are printed; --json has all."""
-
-
-class _Subject(NamedTuple):
-    """What a table is built of."""
-
-    space: Any
-    input_shape: tuple[int, ...]
-    outputs: int
-    latency: Latency
-
-
-class _Given(NamedTuple):
-    """Options that stand above what a study file says."""
-
-    input_shape: tuple[int, ...] | None
-    outputs: int | None
-    latency: dict[str, Any]
 
 
 @main.group()
@@ -52,10 +36,10 @@ def table() -> None:
 
 
 @table.command()
-@click.argument("space", metavar="SPACE")
+@SPACE
 @click.option("--output", type=click.Path(path_type=Path), help="By default SPACE-latency.json.")
-@click.option("--input", "shape", metavar="C,H,W", help="Shape of one sample, without the batch.")
-@click.option("--outputs", metavar="N", type=click.IntRange(1), help="Classes; by default 10.")
+@INPUT
+@OUTPUTS
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="By default 1.")
 @click.option("--backend", metavar="NAME", help="What runs the blocks; by default eager.")
 @click.option("--batch", metavar="N", type=click.IntRange(1), help="Inputs a pass; by default 1.")
@@ -68,7 +52,7 @@ def table() -> None:
 def build(
     space: str,
     output: Path | None,
-    shape: str | None,
+    input_shape: tuple[int, ...] | None,
     outputs: int | None,
     threads: int | None,
     backend: str | None,
@@ -102,21 +86,22 @@ def build(
         "precision": precision,
         "device": device,
     }
-    latency = {name: value for name, value in options.items() if value is not None}
-    subject = _subject(space, _Given(_shape(shape), outputs, latency))
+    chosen = {name: value for name, value in options.items() if value is not None}
+    of = subject(space, input_shape, outputs)
+    latency = _latency(of, space, chosen)
     try:
-        subject.latency.check()
+        latency.check()
     except MeasurementError as error:
         raise DescriptionError(f"latency cannot be measured here: {error}") from error
     path = output or Path(f"{Path(space).stem}-latency.json")
     with _progress() as progress:
         task = progress.add_task("finding the blocks", total=None)
         building = build_table(
-            subject.space,
+            of.space,
             path,
-            input_shape=subject.input_shape,
-            outputs=subject.outputs,
-            latency=subject.latency,
+            input_shape=of.input_shape,
+            outputs=of.outputs,
+            latency=latency,
             networks=networks,
             samples=samples,
             blocks=blocks,
@@ -131,61 +116,22 @@ def build(
         Console().print(_shown(summary))
 
 
-def _subject(name: str, given: _Given) -> _Subject:
-    from optuna_nas.objectives import Latency
-    from optuna_nas.spaces import SPACES
-
-    if name.endswith(".py"):
-        return _of_study(Path(name), given)
-    if name not in SPACES:
-        raise click.BadParameter(
-            f"expected a STUDY.py or a space among {', '.join(sorted(SPACES))}, got {name!r}",
-            param_hint="SPACE",
-        )
-    space = SPACES[name]()
-    if given.input_shape and hasattr(space, "input_shape"):
-        space = SPACES[name](input_shape=given.input_shape)
-    shape = given.input_shape or getattr(space, "input_shape", None)
-    if shape is None:
-        raise click.UsageError(f"the space {name} takes any input; say its shape with --input")
-    return _Subject(space, tuple(shape), given.outputs or 10, Latency(**given.latency))
-
-
-def _of_study(file: Path, given: _Given) -> _Subject:
+def _latency(subject: Subject, space: str, given: dict[str, Any]) -> Latency:
+    """How blocks are timed: as the study file says, and the options above it."""
     from dataclasses import replace
 
     from optuna_nas.objectives import Latency
     from optuna_nas.predictors.table import how
 
-    search = load_search(file, smoke=False)
-    outputs = given.outputs or search.outputs
-    if outputs is None:
-        raise DescriptionError(
-            f"expected the data of {file} to say how many outputs a network needs; give --outputs"
-        )
-    measured = [replace(o, **given.latency) for o in search.measured if isinstance(o, Latency)]
-    latency, *others = measured or [Latency(**given.latency)]
+    measured = () if subject.search is None else subject.search.measured
+    asked = [replace(o, **given) for o in measured if isinstance(o, Latency)]
+    latency, *others = asked or [Latency(**given)]
     if any(how(other) != how(latency) for other in others):
         raise click.UsageError(
-            f"{file} measures {', '.join(o.name for o in measured)} in different ways; say by "
+            f"{space} measures {', '.join(o.name for o in asked)} in different ways; say by "
             "--backend, --threads, --batch, --precision or --device which of them the table is of"
         )
-    return _Subject(search.space, given.input_shape or search.input_shape, outputs, latency)
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        shape = tuple(int(number) for number in text.split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise click.BadParameter(
-            f"expected whole numbers such as 3,32,32, without the batch, got {text!r}",
-            param_hint="--input",
-        )
-    return shape
+    return latency
 
 
 def _progress() -> Progress:

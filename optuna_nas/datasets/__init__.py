@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 
 from optuna_nas.datasets.arrays import ArrayDataModule
+from optuna_nas.datasets.characters import Characters
 from optuna_nas.datasets.digits import Digits
 from optuna_nas.datasets.facts import fingerprint, input_shape, outputs
 from optuna_nas.datasets.registry import DATASETS, register
@@ -15,6 +16,7 @@ from optuna_nas.datasets.registry import DATASETS, register
 __all__ = [
     "DATASETS",
     "ArrayDataModule",
+    "Characters",
     "Digits",
     "fingerprint",
     "input_shape",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from optuna_nas.architecture import INPUT, Architecture
+from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.blocks import Block, Head, Shape, find
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
@@ -64,7 +64,7 @@ def walk(
     outputs: int,
     make: Callable[[str, Mapping[str, Any], tuple[Shape, ...]], tuple[T, Shape]],
 ) -> dict[str, T]:
-    """Make something of every living node, in topological order.
+    """Make something of every living node, in topological order, and once of those that share it.
 
     Args:
         architecture: The graph.
@@ -77,12 +77,19 @@ def walk(
         Name of a node -> what was made of it.
 
     Raises:
-        SpaceError: A node that `make` refuses, or an output of another shape.
+        SpaceError: A node that `make` refuses, nodes that share a module but not the shapes of
+            their inputs, or an output of another shape.
     """
     shapes: dict[str, Shape] = {INPUT: tuple(input_shape)}
     made: dict[str, T] = {}
+    shared: dict[str, tuple[str, tuple[Shape, ...]]] = {}
     for node in architecture.alive:
         inputs = tuple(shapes[source] for source in node.inputs)
+        first, taken = shared.setdefault(node.module, (node.name, inputs))
+        if first != node.name:
+            _check_shared(node, inputs, first, taken)
+            made[node.name], shapes[node.name] = made[first], shapes[first]
+            continue
         head = issubclass(find(node.kind), Head)
         args = {**node.args, "outputs": outputs} if head else node.args
         try:
@@ -96,6 +103,16 @@ def walk(
     where = f"node {architecture.output!r}"
     _check_outputs(shapes[architecture.output], input_shape, outputs, where)
     return made
+
+
+def _check_shared(
+    node: Node, inputs: tuple[Shape, ...], first: str, taken: tuple[Shape, ...]
+) -> None:
+    if inputs != taken:
+        raise SpaceError(
+            f"expected inputs of shape {', '.join(map(str, taken))} for node {node.name!r}, which "
+            f"shares its module with {first!r}, got {', '.join(map(str, inputs))}"
+        )
 
 
 def _block(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tuple[Block, Shape]:

@@ -17,6 +17,7 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
+from optuna_nas.blocks import auxiliary_losses
 from optuna_nas.exceptions import TrainingError
 from optuna_nas.names import choose
 
@@ -43,7 +44,8 @@ class Classifier(LightningModule):
 
     Args:
         network: Module (B, *input_shape) -> (B, classes) that returns logits; or (B, classes, ...)
-            for targets (B, ...), a class of each position, such as the next token.
+            for targets (B, ...), a class of each position, such as the next token. What its
+            blocks add to the loss, such as load balancing, is part of training.
         learning_rate: Peak of the learning rate.
         weight_decay: Decoupled weight decay of AdamW.
         warmup_steps: Steps until the peak, at least 1.
@@ -106,7 +108,9 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
-        loss = cross_entropy(self.network(x), y, label_smoothing=self.label_smoothing)
+        with auxiliary_losses() as extra:
+            logits = self.network(x)
+        loss = cross_entropy(logits, y, label_smoothing=self.label_smoothing) + sum(extra)
         self._training_loss.add_(loss.detach())
         return loss
 

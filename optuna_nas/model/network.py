@@ -12,23 +12,24 @@ from optuna_nas.exceptions import SpaceError
 
 __all__ = ["Network"]
 
-_Step = tuple[str, tuple[str, ...], tuple[str, ...]]
+_Step = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
 class Network(nn.Module):
     """The graph of an architecture, (B, *input_shape) -> (B, outputs).
 
-    Parameters are named by their node: `block1.conv.weight`.
+    Parameters are named by the module of their node: `block1.conv.weight`. A module that several
+    nodes share is there once.
 
     Args:
         architecture: The graph; dead nodes are left out.
-        blocks: Module of each living node, by name.
+        blocks: Module of each living node, by the node's name.
 
     Attributes:
         input_dtype: Of the input, where it is no floats: `torch.long` for token ids.
 
     Raises:
-        SpaceError: A node's name that cannot name a module.
+        SpaceError: A name of a module that is none.
     """
 
     def __init__(self, architecture: Architecture, blocks: Mapping[str, nn.Module]) -> None:
@@ -36,13 +37,13 @@ class Network(nn.Module):
         self.architecture = architecture
         self._steps = _steps(architecture)
         self.input_dtype = _input_dtype(architecture, blocks)
-        for node in architecture.alive:
-            if not node.name.isidentifier() or hasattr(self, node.name):
+        for name, block in {n.module: blocks[n.name] for n in architecture.alive}.items():
+            if not name.isidentifier() or hasattr(self, name):
                 raise SpaceError(
                     "expected node names that are identifiers and no attribute of nn.Module, "
-                    f"got {node.name!r}; rename the node"
+                    f"got {name!r}; rename the node"
                 )
-            self.add_module(node.name, blocks[node.name])
+            self.add_module(name, block)
 
     def forward(self, x: Tensor) -> Tensor:
         if self._steps:
@@ -53,22 +54,33 @@ class Network(nn.Module):
 
     def _graph(self, x: Tensor) -> Tensor:
         values = {INPUT: x}
-        for name, sources, finished in self._steps:
-            values[name] = getattr(self, name)(*(values[s] for s in sources))
+        for name, module, sources, finished in self._steps:
+            values[name] = getattr(self, module)(*(values[s] for s in sources))
             for source in finished:
                 del values[source]
         return values[name]
 
 
 def _steps(architecture: Architecture) -> tuple[_Step, ...]:
-    """List (node, inputs, values that nobody reads any more); empty for a chain."""
+    """List (node, module, inputs, values that nobody reads any more).
+
+    Empty for a chain whose nodes share nothing.
+    """
     alive = architecture.alive
     previous = (INPUT, *(node.name for node in alive))
-    if all(node.inputs == (before,) for node, before in zip(alive, previous, strict=False)):
+    alone = len({node.module for node in alive}) == len(alive)
+    if alone and all(
+        node.inputs == (before,) for node, before in zip(alive, previous, strict=False)
+    ):
         return ()
     last = {source: node.name for node in alive for source in node.inputs}
     return tuple(
-        (node.name, node.inputs, tuple(s for s, reader in last.items() if reader == node.name))
+        (
+            node.name,
+            node.module,
+            node.inputs,
+            tuple(s for s, reader in last.items() if reader == node.name),
+        )
         for node in alive
     )
 

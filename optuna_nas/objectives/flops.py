@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from optuna_nas.objectives.candidate import Candidate, evaluating
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
 
-__all__ = ["FLOPs"]
+__all__ = ["FLOPs", "plain_attention"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +33,18 @@ class FLOPs(Objective):
     def __call__(self, candidate: Candidate) -> Measurement:
         network = candidate.skeleton
         counter = FlopCounterMode(display=False)
-        with evaluating(network), torch.no_grad(), _plain_attention(), counter:
+        with evaluating(network), torch.no_grad(), plain_attention(), counter:
             network(candidate.example(module=network))
         return Measurement(float(counter.get_total_flops()))
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Compute attention by matrix products: the counter does not know every fused operation."""
+def plain_attention() -> Iterator[None]:
+    """Compute attention by matrix products.
+
+    The counter does not know every fused operation; and the gradient of one that is fused may
+    overflow where scores are very large.
+    """
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.objectives.candidate import Candidate
+from optuna_nas.objectives.flops import plain_attention
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
 from optuna_nas.objectives.zero_cost import checked, gradients, output, same_randomness
 
@@ -38,7 +39,10 @@ class SynFlow(Objective):
 
     The gradient is that of the sum of outputs for an input of ones, in a copy in double precision
     with the magnitudes of all weights and biases, without normalisation, and without the bound of
-    ReLU6. No data is needed.
+    ReLU6. No data is needed. A network that takes token ids is given all of them at every
+    position: an embedding returns the sum of its vectors, as a linear layer would of ones. Deep
+    networks whose layers multiply activations, such as SwiGLU, overflow, and attention that turns
+    away from what grows makes the flow negative: such networks are refused.
     With the logarithm, networks of any depth can be compared and plotted. A network that lets
     nothing through, where the flow is 0, counts as one of 1e-300.
 
@@ -52,9 +56,10 @@ class SynFlow(Objective):
     stage: ClassVar[Stage] = "model"
 
     def __call__(self, candidate: Candidate) -> Measurement:
-        with same_randomness():
+        with same_randomness(), plain_attention():
             network = _linear(copy.deepcopy(candidate.network))
-            ones = torch.ones_like(candidate.example(), dtype=torch.float64)
+            example = candidate.example()
+            ones = torch.ones_like(example, dtype=None if _counts(example) else torch.float64)
             total = output(self, network, ones).sum()
             found = gradients(self, network, total)
         flow = checked(self, float(sum((weight * gradient).sum() for weight, gradient in found)))
@@ -75,8 +80,19 @@ def _linear(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, NORMS + BOUNDED):
             module.register_forward_hook(_as_it_came)
+        if isinstance(module, nn.Embedding):
+            module.register_forward_hook(_all_at_once)
     return network
+
+
+def _counts(x: Tensor) -> bool:
+    """Whether a network's input is of integers, which are ids."""
+    return not x.is_floating_point()
 
 
 def _as_it_came(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Tensor:
     return inputs[0]
+
+
+def _all_at_once(module: nn.Embedding, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return module.weight.sum(0).expand_as(output)

@@ -137,16 +137,18 @@ def loss_gradients(
     """Each trainable weight, biases and norms left out, and the gradient of the loss for it.
 
     Raises:
-        DataError: The targets are not classes, so that there is no cross entropy.
+        DataError: The targets are no classes of samples or positions, so that there is no cross
+            entropy.
         MeasurementError: The network has no trainable weights.
     """
-    if y.is_floating_point() or y.ndim != 1:
+    logits = output(objective, network, x)
+    if y.is_floating_point() or y.shape != logits.shape[:1] + logits.shape[2:]:
         raise DataError(
-            f"expected targets (B,) of classes for {objective.name}, which takes the gradient of "
-            f"the cross entropy, got {y.dtype} of shape {tuple(y.shape)}"
+            f"expected targets (B,) of classes for {objective.name}, or of one at each position "
+            "of the output, since it takes the gradient of the cross entropy, got "
+            f"{y.dtype} of shape {tuple(y.shape)}"
         )
-    loss = cross_entropy(output(objective, network, x), y.to(x.device))
-    return gradients(objective, network, loss)
+    return gradients(objective, network, cross_entropy(logits, y.to(x.device)))
 
 
 def gradients(

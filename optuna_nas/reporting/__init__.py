@@ -22,6 +22,7 @@ from optuna_nas.reporting.front import (
 
 if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
+    from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "LiveView": "live",
+    "diagram": "diagrams",
     "feasibility_table": "feasibility",
     "front_table": "table",
     "measurements_table": "measurements",
@@ -45,6 +47,7 @@ _HOME = {
     "plot_learning_curves": "plots",
     "plot_rungs": "plots",
     "remeasured_tables": "measurements",
+    "save_diagram": "diagrams",
     "serve": "dashboard",
     "write_report": "html",
 }
@@ -53,6 +56,7 @@ __all__ = [
     "HypervolumeHistory",
     "LiveView",
     "Totals",
+    "diagram",
     "feasibility_table",
     "front",
     "front_json",
@@ -65,6 +69,7 @@ __all__ = [
     "plot_learning_curves",
     "plot_rungs",
     "remeasured_tables",
+    "save_diagram",
     "serve",
     "status",
     "totals",

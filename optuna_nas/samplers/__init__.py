@@ -36,28 +36,34 @@ __all__ = [
     "given",
 ]
 
+_Known = Mapping[str, Callable[[Any], float] | None] | None
+_Space = Callable[[Any], Any] | None
+
+OURS: dict[str, Callable[[int, _Space, _Known], BaseSampler]] = {
+    "nsga2": lambda seed, space, known: NSGAII(seed=seed),
+    "predictor": lambda seed, space, known: _late("Predictor")(space, known, seed=seed),
+    "regularized-evolution": lambda seed, space, known: RegularizedEvolution(space, seed=seed),
+    "local-search": lambda seed, space, known: LocalSearch(space, seed=seed),
+    "reinforce": lambda seed, space, known: _late("Reinforce")(space, seed=seed),
+}
+"""Which read of a study what they need."""
+
 # On conditional spaces multivariate TPE found more than TPE with groups, in a quarter of the time.
-NAMES: dict[str, Callable[[], BaseSampler]] = {
+OPTUNAS: dict[str, Callable[[], BaseSampler]] = {
     "random": optuna.samplers.RandomSampler,
     "tpe": lambda: optuna.samplers.TPESampler(multivariate=True),
     "gp": lambda: optuna.samplers.GPSampler(warn_independent_sampling=False),
     "optuna-nsga2": optuna.samplers.NSGAIISampler,
 }
-"""Optuna's own."""
+"""Which learn from what was not trained to the end as `MultiFidelity` does."""
+
+NAMES = (*OURS, *OPTUNAS)
 
 
-def by_name(
-    name: str,
-    seed: int,
-    space: Callable[[Any], Any] | None = None,
-    known: Mapping[str, Callable[[Any], float] | None] | None = None,
-) -> BaseSampler:
-    """Make the sampler of that name.
+def by_name(name: str, seed: int, space: _Space = None, known: _Known = None) -> BaseSampler:
+    """Make the sampler of that name, one of `NAMES`.
 
-    "nsga2", "predictor", "regularized-evolution", "local-search" and "reinforce" are ours;
-    "random", "tpe", "gp" and "optuna-nsga2" are Optuna's, which learn from what was not trained to
-    the end as `MultiFidelity` does. Each draws by the seed, the trial's number and the history in
-    storage alone.
+    Each draws by the seed, the trial's number and the history in storage alone.
 
     Args:
         name: The name.
@@ -68,18 +74,12 @@ def by_name(
     Raises:
         DescriptionError: If there is no sampler of that name.
     """
-
-    ours: dict[str, Callable[[], BaseSampler]] = {
-        "nsga2": lambda: NSGAII(seed=seed),
-        "predictor": lambda: _late("Predictor")(space, known, seed=seed),
-        "regularized-evolution": lambda: RegularizedEvolution(space, seed=seed),
-        "local-search": lambda: LocalSearch(space, seed=seed),
-        "reinforce": lambda: _late("Reinforce")(space, seed=seed),
-    }
-    make = choose("sampler", name, {**NAMES, **ours})
+    choose("sampler", name, dict.fromkeys(NAMES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return make() if name in ours else MultiFidelity(make(), seed)
+        if name in OURS:
+            return OURS[name](seed, space, known)
+        return MultiFidelity(OPTUNAS[name](), seed)
 
 
 def given(sampler: BaseSampler, seed: int) -> BaseSampler:

@@ -13,6 +13,7 @@ from optuna.trial import FixedTrial
 
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.samplers.uniform import uniform
+from optuna_nas.spaces.joint import training_parameters
 
 __all__ = ["Draw", "Parent", "Proposal", "draw", "fits", "heir", "replay"]
 
@@ -43,9 +44,11 @@ class Proposal:
 
     @property
     def identity(self) -> Any:
-        """Equal for networks known to be equal."""
+        """Equal for networks known to be equal, and trained alike."""
         digest = getattr(self.drawn, "digest", None)
-        return digest if digest is not None else frozenset(self.params.items())
+        if digest is None:
+            return frozenset(self.params.items())
+        return digest, frozenset(training_parameters(self.params).items())
 
 
 class _VirtualTrial(FixedTrial):

@@ -22,6 +22,7 @@ __all__ = [
     "check_options",
     "check_range",
     "check_sizes",
+    "check_spatial",
     "strided",
 ]
 
@@ -105,15 +106,30 @@ def check_odd(argument: str, values: Iterable[int]) -> tuple[int, ...]:
     return kernels
 
 
+def check_spatial(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of one image (C, H, W), or of one signal (C, L).
+
+    Raises:
+        SpaceError: Anything but two or three positive sizes.
+    """
+    sizes = tuple(shape)
+    if len(sizes) not in (2, 3) or not all(_is_number(size, 1) and size >= 1 for size in sizes):
+        raise SpaceError(
+            "expected input_shape=(C, H, W) of images or (C, L) of signals, of integers of at "
+            f"least 1, got {sizes}"
+        )
+    return sizes
+
+
 def check_image(shape: Iterable[int]) -> tuple[int, ...]:
     """Return the shape of one image (C, H, W).
 
     Raises:
         SpaceError: Anything but three positive sizes.
     """
-    image = tuple(shape)
-    if len(image) != 3 or min(image) < 1:
-        raise SpaceError(f"expected input_shape=(C, H, W), got {image}")
+    image = check_spatial(shape)
+    if len(image) != 3:
+        raise SpaceError(f"expected input_shape=(C, H, W) of images, got {image}")
     return image
 
 

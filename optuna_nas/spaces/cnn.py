@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import check_allowed, restrict
 from optuna_nas.spaces.choice import (
     ask_option,
     ask_size,
-    check_image,
     check_odd,
     check_options,
     check_range,
     check_sizes,
+    check_spatial,
     strided,
 )
 from optuna_nas.spaces.space import register
@@ -30,13 +31,14 @@ OPERATORS = ("conv", "separable")
 @register("cnn")
 @dataclass(frozen=True, kw_only=True)
 class CNN:
-    """A chain of convolutional blocks and a classifier.
+    """A chain of convolutional blocks and a classifier, for images or signals.
 
     A stride larger than the image that reaches the block is not offered, and a residual only
-    where it can hold: with stride 1 and as many channels as come in.
+    where it can hold: with stride 1 and as many channels as come in. By default there are 1.5e16
+    sets of parameters, each of which is a network of its own.
 
     Args:
-        input_shape: Shape of one sample (C, H, W).
+        input_shape: Shape of one sample (C, H, W) or (C, L).
         blocks: Smallest and largest number of blocks.
         channels: Channels of a block.
         kernels: Odd kernel sizes of a block.
@@ -44,12 +46,14 @@ class CNN:
         operators: Operators of a block, of "conv" and "separable".
         residual: Whether a block adds its input.
         squeeze: Whether a block has squeeze-excitation.
+        allowed: Kinds of blocks that the space may use, such as those that a backend can run
+            (`backends.supported_blocks`); by default all.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
     """
 
-    input_shape: tuple[int, int, int] = (3, 32, 32)
+    input_shape: tuple[int, ...] = (3, 32, 32)
     blocks: tuple[int, int] = (3, 8)
     channels: tuple[int, ...] = (32, 64, 128, 256)
     kernels: tuple[int, ...] = (3, 5, 7)
@@ -57,17 +61,21 @@ class CNN:
     operators: tuple[str, ...] = OPERATORS
     residual: tuple[bool, ...] = (False, True)
     squeeze: tuple[bool, ...] = (False, True)
+    allowed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        legal = {
-            "input_shape": check_image(self.input_shape),
+        allowed = check_allowed(self.allowed)
+        operators = check_options("operators", self.operators, OPERATORS)
+        legal: dict[str, Any] = {
+            "input_shape": check_spatial(self.input_shape),
             "blocks": check_range("blocks", self.blocks),
             "channels": check_sizes("channels", self.channels),
             "kernels": check_odd("kernels", self.kernels),
             "strides": check_sizes("strides", self.strides),
-            "operators": check_options("operators", self.operators, OPERATORS),
+            "operators": restrict(operators, allowed),
             "residual": check_options("residual", self.residual, (False, True)),
             "squeeze": check_options("squeeze", self.squeeze, (False, True)),
+            "allowed": allowed,
         }
         for name, value in legal.items():
             object.__setattr__(self, name, value)

@@ -23,7 +23,9 @@ NORMS = ("none", "batch", "layer")
 class MLP:
     """A chain of fully connected layers and a classifier, for features or flattened images.
 
-    Activation, normalisation and dropout are those of all layers.
+    Activation, normalisation and dropout are those of all layers. By default there are 2,519,568
+    sets of parameters: 36 choices for all layers, times 4^n own widths or 4 shared ones for each
+    number n of layers. A shared width is the network with equal own widths: 2,518,848 differ.
 
     Args:
         layers: Numbers of hidden layers.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -16,6 +16,7 @@ from optuna_nas.pruners.freeze_thaw import FreezeThaw
 from optuna_nas.samplers.enumeration import Enumeration
 from optuna_nas.samplers.history import history
 from optuna_nas.samplers.virtual import Proposal, draw, heir
+from optuna_nas.spaces.joint import training_parameters
 from optuna_nas.study.description import network_digest
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ MOST = 20_000
 """Networks that it goes through."""
 HOPELESS = 100
 """Trials in a row, equal to earlier ones, that end a search whose space it cannot look into."""
+
+_Identity = tuple[str, frozenset[tuple[str, Any]]]
+"""Of a network as it is trained: its digest, and its training hyperparameters."""
 
 
 class Exhaustion:
@@ -70,7 +74,8 @@ class Exhaustion:
         trials = study.get_trials(deepcopy=False)
         if any(trial.state == TrialState.WAITING for trial in trials):
             return
-        tried = {t.user_attrs["digest"] for t in trials if "digest" in t.user_attrs}
+        known = ((t.user_attrs.get("digest"), t.params) for t in trials)
+        tried = {_identity(digest, params) for digest, params in known if digest is not None}
         found = self._new(tried, len(trials))
         if found is not None:
             said = f"drawn by the search, after {self._repeats} trials equal to earlier ones"
@@ -80,14 +85,15 @@ class Exhaustion:
         if self.said != study.user_attrs.get(EXHAUSTED, ""):
             study.set_user_attr(EXHAUSTED, self.said)
 
-    def _new(self, tried: set[str], trials: int) -> Proposal | None:
+    def _new(self, tried: set[_Identity], trials: int) -> Proposal | None:
         """A network that was not tried: at random, or else the next of all."""
         for found in chain(self._at_random(trials), self._in_turn()):
             if found is None:
                 continue
             self._seen += 1
             described = self._search.description["space"]
-            if network_digest(found.drawn, found.params, described) not in tried:
+            digest = network_digest(found.drawn, found.params, described)
+            if _identity(digest, found.params) not in tried:
                 return found
         return None
 
@@ -114,6 +120,10 @@ class Exhaustion:
             f"the space seems exhausted: {networks} networks were tried, and of {self._seen} more "
             "draws none was new"
         )
+
+
+def _identity(digest: str, params: Mapping[str, Any]) -> _Identity:
+    return digest, frozenset(training_parameters(params).items())
 
 
 def _take_up(study: optuna.Study, trials: list[FrozenTrial]) -> bool:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
+from optuna.trial import BaseTrial
 from torch import nn
 
 from optuna_nas import datasets, pruners, samplers
@@ -26,11 +28,13 @@ from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighte
 from optuna_nas.objectives.registry import each_once
 from optuna_nas.pruners.callback import Monitor
 from optuna_nas.pruners.curve import check_pruner
+from optuna_nas.spaces import Joint
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.description import describe
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
+from optuna_nas.study.hyperparameters import BATCH_SIZE, check_hyperparameters
 from optuna_nas.study.loop import Callbacks, run_trials
 from optuna_nas.study.remeasure import Progress
 from optuna_nas.study.storage import connect
@@ -51,7 +55,8 @@ class Search:
         data: The data; the test split is never touched.
         objectives: What a network must be good at, in order; objectives or their names.
         constraints: Quantities that are measured and capped, but not optimised.
-        module: Makes the LightningModule to train from the network; a classifier by default.
+        module: Makes the LightningModule to train from the network, and from the hyperparameters
+            of a `Joint` space; a classifier by default.
         fidelity: How long a network is trained, at least and at most; on which share of the data
             and at which resolution.
         sampler: `nsga2`, `predictor`, `regularized-evolution`, `local-search`, `reinforce`,
@@ -82,7 +87,7 @@ class Search:
     data: LightningDataModule
     objectives: Sequence[Objective | str]
     constraints: Sequence[Objective | str] = ()
-    module: Callable[[nn.Module], LightningModule] = Classifier
+    module: Callable[..., LightningModule] = Classifier
     fidelity: Budget = field(default_factory=Budget)
     sampler: str | BaseSampler = "nsga2"
     pruner: str | BasePruner = "hyperband"
@@ -115,6 +120,8 @@ class Search:
             )
         if self.threads is not None and self.threads < 1:
             raise DescriptionError(f"expected threads >= 1, got {self.threads}")
+        if isinstance(self.space, Joint):
+            check_hyperparameters(self.space.hyperparameters, self.module, self.data)
         names = [o.name for o in (*self.optimised, *self.capped)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -238,9 +245,29 @@ class Search:
             raise DescriptionError(f"expected smoke={{...}} of {sorted(names)}, got {unknown}")
         return replace(self, name=f"{self.name}-smoke", smoke={}, **self.smoke)
 
-    def make_module(self, network: nn.Module) -> LightningModule:
-        """The LightningModule that trains a network."""
-        module = self.module(network)
+    def hyperparameters(self, trial: BaseTrial) -> dict[str, Any]:
+        """Training hyperparameters of a trial by name, where the space draws some."""
+        return self.space.training(trial) if isinstance(self.space, Joint) else {}
+
+    def data_for(self, hyperparameters: Mapping[str, Any]) -> LightningDataModule:
+        """The data as a trial is trained on it: in batches of the size that it has drawn."""
+        if BATCH_SIZE not in hyperparameters:
+            return self.data
+        data = copy.copy(self.data)
+        setattr(data, BATCH_SIZE, hyperparameters[BATCH_SIZE])
+        return data
+
+    def make_module(
+        self, network: nn.Module, hyperparameters: Mapping[str, Any] = MappingProxyType({})
+    ) -> LightningModule:
+        """The LightningModule that trains a network.
+
+        Args:
+            network: The network.
+            hyperparameters: What a `Joint` space has drawn.
+        """
+        own = {name: value for name, value in hyperparameters.items() if name != BATCH_SIZE}
+        module = self.module(network, **own)
         if not isinstance(module, LightningModule):
             raise DescriptionError(
                 "expected module(network) to return a LightningModule, "

@@ -63,6 +63,7 @@ class TrialRun:
         self.resumed = Resumed()
         self.saved: Saved | None = None
         self.paused = False
+        self.hyperparameters: dict[str, Any] = {}
 
     def __call__(self) -> list[float]:
         """Run the trial and return its objective values, in the order of the search.
@@ -114,6 +115,7 @@ class TrialRun:
                 f"got {type(drawn).__name__}"
             )
         check_distributions(self.search, self.trial)
+        self.hyperparameters = self.search.hyperparameters(self.trial)
         return drawn
 
     def _identify(self, drawn: Architecture | nn.Module) -> str:
@@ -125,7 +127,8 @@ class TrialRun:
             self._set("architecture", json.loads(drawn.to_json()))
         space = self.search.description["space"]
         digest = description.network_digest(drawn, parameters, space)
-        identity = description.digest([digest, self.search.training_description])
+        trained = [self.hyperparameters] if self.hyperparameters else []
+        identity = description.digest([digest, self.search.training_description, *trained])
         self._set("network", line)
         self._set("digest", digest)
         self._set("training", identity)
@@ -202,9 +205,9 @@ class TrialRun:
         checkpoints = self._checkpoints(pruning)
         try:
             return fit(
-                self.search.make_module,
+                partial(self.search.make_module, hyperparameters=self.hyperparameters),
                 candidate,
-                self.search.data,
+                self.search.data_for(self.hyperparameters),
                 pruning,
                 budget=self.search.fidelity,
                 seed=self.seed,

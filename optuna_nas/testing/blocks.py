@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 
-from optuna_nas.blocks import Block, Head, Shape
-from optuna_nas.exceptions import SpaceError
+from optuna_nas.blocks import Block, Shape
+from optuna_nas.blocks.usual import SHAPES, usual
 
 __all__ = ["BlockConformance"]
-
-SHAPES: tuple[tuple[Shape, ...], ...] = (
-    ((32, 9, 7),),
-    ((32,),),
-    ((32, 9, 7), (32, 9, 7)),
-    ((32,), (32,), (32,)),
-    ((12, 32),),
-)
-"""Inputs that are offered to every block; it must accept one of these at least."""
-
-
-def arguments(block: type[Block]) -> Iterator[dict[str, Any]]:
-    """Each of the block's choices in turn, the others at their first value."""
-    first = {name: values[0] for name, values in block.choices.items()}
-    first |= {"outputs": 5} if issubclass(block, Head) else {}
-    yield first
-    for name, values in block.choices.items():
-        yield from ({**first, name: value} for value in values[1:])
 
 
 class BlockConformance:
     """Laws of a block. Subclass it with a fixture `block`, the class."""
 
     def cases(self, block: type[Block]) -> list[tuple[Block, tuple[Shape, ...], Shape]]:
-        found = []
-        for shapes in SHAPES:
-            for args in arguments(block):
-                try:
-                    module = block(*shapes, **args)
-                except (SpaceError, TypeError):
-                    continue
-                found.append((module.double(), shapes, module.output_shape(*shapes)))
+        found = [
+            (module.double(), shapes, module.output_shape(*shapes))
+            for module, shapes in usual(block)
+        ]
         assert found, f"no inputs of {SHAPES} suit {block.__name__}"
         return found
 
@@ -75,11 +51,17 @@ class BlockConformance:
             inputs = self.inputs(module, shapes)
             output = module(*inputs)
             (output * torch.randn_like(output)).sum().backward()
-            felt = [("input", x) for x in inputs if x.requires_grad]
+            felt = [("input", x) for x in inputs if x.requires_grad and not block.constant]
             for name, tensor in [*module.named_parameters(), *felt]:
                 assert tensor.grad is not None, name
                 assert torch.isfinite(tensor.grad).all(), name
                 assert tensor.grad.abs().max() > 1e-9, f"{name} has no effect"
+
+    def test_only_a_constant_block_ignores_its_input(self, block: type[Block]) -> None:
+        for module, shapes, _ in self.cases(block)[:3]:
+            if module.input_dtype is None:
+                one, other = ([sign * x for x in self.inputs(module, shapes)] for sign in (1, -1))
+                assert torch.equal(module(*one), module(*other)) == block.constant
 
     def test_a_pickled_copy_computes_the_same(self, block: type[Block]) -> None:
         for module, shapes, _ in self.cases(block):
@@ -88,10 +70,9 @@ class BlockConformance:
             torch.testing.assert_close(copy(*inputs), module(*inputs))
 
     def test_builds_without_memory_on_the_meta_device(self, block: type[Block]) -> None:
-        _, shapes, _ = self.cases(block)[0]
         with torch.device("meta"):
-            module = block(*shapes, **next(arguments(block)))
-        assert all(parameter.is_meta for parameter in module.parameters())
+            for module, _ in usual(block):
+                assert all(parameter.is_meta for parameter in module.parameters())
 
     def test_choices_are_plain_data(self, block: type[Block]) -> None:
         assert json.loads(json.dumps(block.choices)) == {k: [*v] for k, v in block.choices.items()}

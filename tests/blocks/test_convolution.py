@@ -19,7 +19,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize(
     ("shape", "args", "message"),
     [
-        ((8,), {}, r"shape \(C, H, W\), got \(8,\)"),
+        ((8,), {}, r"input of shape \(C, L\) or \(C, H, W\), got \(8,\)"),
         ((8, 4, 4), {"kernel": 4}, "odd kernel, got kernel=4"),
         ((8, 1, 1), {"stride": 2}, "stride of 1 to 1 .* got stride=2"),
         ((8, 4, 4), {"residual": True, "stride": 2}, "got stride=2, channels=8"),
@@ -39,6 +39,18 @@ def test_refuses_what_does_not_fit(
 def test_stride_one_keeps_the_size(kind: str, kernel: int, pixels: tuple[int, int]) -> None:
     block = BLOCKS[kind]((2, *pixels), channels=4, kernel=kernel)
     assert block(torch.zeros(2, 2, *pixels)).shape == (2, 4, *pixels)
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_a_signal_is_an_image_one_pixel_high(kind: str, squeeze: bool) -> None:
+    """Computed by kernels of one dimension, which are the middle rows of those of two."""
+    args = {"channels": 6, "kernel": 5, "stride": 2, "squeeze": squeeze}
+    signal, image = BLOCKS[kind]((4, 11), **args), BLOCKS[kind]((4, 1, 11), **args)
+    with torch.no_grad():
+        for ours, theirs in zip(signal.parameters(), image.parameters(), strict=True):
+            ours.copy_(theirs if theirs.ndim < 4 else theirs[:, :, theirs.shape[2] // 2])
+    x = torch.randn(3, 4, 11)
+    torch.testing.assert_close(signal(x), image(x[:, :, None])[:, :, 0])
 
 
 def test_a_residual_adds_the_input(kind: str) -> None:

@@ -14,7 +14,7 @@ from optuna_nas.exceptions import SpaceError
 @pytest.mark.parametrize(
     ("shape", "args", "message"),
     [
-        ((8,), {}, r"shape \(C, H, W\), got \(8,\)"),
+        ((8,), {}, r"input of shape \(C, L\) or \(C, H, W\), got \(8,\)"),
         ((8, 4, 4), {"kernel": 4}, "odd kernel, got kernel=4"),
         ((8, 1, 1), {"stride": 2}, "stride of 1 to 1 .* got stride=2"),
         ((8, 4, 4), {"residual": True, "stride": 2}, "got stride=2, channels=8"),

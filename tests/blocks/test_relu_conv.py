@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from optuna_nas.blocks import ReLUConv
-from optuna_nas.blocks.relu_conv import Reduction
+from optuna_nas.blocks import Reduction, ReLUConv
 from optuna_nas.exceptions import SpaceError
 
 

@@ -145,6 +145,48 @@ class TestOwnModule:
             build(module, (1, 8, 8), 3)
 
 
+def tied(channels: int = 4, kernel: int = 3) -> Architecture:
+    """Two convolutions computed by one module."""
+    args = {"channels": channels, "kernel": kernel}
+    return Architecture(
+        (
+            Node("first", "conv", args, (INPUT,), "shared"),
+            Node("second", "conv", args, ("first",), "shared"),
+            Node("head", "classify", {}, ("second",)),
+        )
+    )
+
+
+class TestSharedModules:
+    def test_are_there_once(self) -> None:
+        network: Any = build(tied(), (4, 8, 8), 3).eval()
+        assert {name.split(".")[0] for name in network.state_dict()} == {"shared", "head"}
+        x = torch.randn(2, 4, 8, 8)
+        expected = network.head(network.shared(network.shared(x)))
+        torch.testing.assert_close(network(x), expected)
+
+    def test_survive_pickling_and_export(self) -> None:
+        network: Any = build(tied(), (4, 8, 8), 3).eval()
+        x = torch.randn(2, 4, 8, 8)
+        copied = pickle.loads(pickle.dumps(network))
+        assert len([*copied.parameters()]) == len([*network.parameters()])
+        torch.testing.assert_close(copied(x), network(x))
+        exported = torch.export.export(network, (x,)).module()
+        torch.testing.assert_close(exported(x), network(x))
+
+    def test_gather_the_gradients_of_all_their_nodes(self) -> None:
+        network: Any = build(tied(), (4, 8, 8), 3)
+        network(torch.randn(2, 4, 8, 8)).square().sum().backward()
+        assert network.shared.conv.weight.grad.abs().max() > 0
+
+    def test_take_inputs_of_one_shape(self) -> None:
+        with pytest.raises(
+            SpaceError,
+            match=r"shape \(1, 8, 8\) for node 'second', .* with 'first', got \(4, 8, 8\)",
+        ):
+            build(tied(), (1, 8, 8), 3)
+
+
 def test_a_network_keeps_its_architecture() -> None:
     network = build(GRAPH, (1, 8, 8), 3)
     assert isinstance(network, Network)

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from optuna_nas.blocks import add_auxiliary_loss
 from optuna_nas.datasets import ArrayDataModule
 from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.model import Classifier
@@ -144,3 +145,18 @@ def test_a_validation_loss_that_is_not_finite_ends_the_training() -> None:
 
     with pytest.raises(TrainingError, match="finite validation loss, got nan in epoch 0"):
         train(Classifier(Broken(4, 2)), blobs(), 1)
+
+
+def test_what_blocks_add_to_the_loss_is_trained_and_not_validated() -> None:
+    class Extra(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            add_auxiliary_loss(self.weight.sum())
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    module, (x, y) = Classifier(Extra(4, 2)), (torch.randn(6, 4), torch.arange(6) % 2)
+    found = module.training_step((x, y), 0)
+    expected = cross_entropy(module(x), y) + module.network.weight.sum()
+    torch.testing.assert_close(found, expected)
+    module.validation_step((x, y), 0)
+    torch.testing.assert_close(module._sums[0][0], cross_entropy(module(x), y, reduction="sum"))

@@ -134,6 +134,64 @@ def test_synflow_of_what_takes_no_float64_is_refused() -> None:
         flow(Single(64, 10))
 
 
+class Tagger(nn.Module):
+    """Logits (B, 3, T) for token ids (B, T)."""
+
+    input_dtype = torch.long
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+        self.linear = nn.Linear(4, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.embedding(x)).transpose(1, 2)
+
+
+def test_synflow_of_token_ids_is_that_of_a_layer_on_which_all_are_set() -> None:
+    network = Tagger()
+    as_layer = chain(5, 4, 3)
+    with torch.no_grad():
+        as_layer[1].weight.copy_(network.embedding.weight.T)
+        as_layer[3].weight.copy_(network.linear.weight)
+    of_one = flow(as_layer, 5)
+    found = SynFlow()(Candidate(network, (7,))).value
+    assert found == pytest.approx(of_one + math.log(7), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [nas.spaces.Transformer, nas.spaces.ViT])
+def test_synflow_of_transformers_is_a_number(kind: type) -> None:
+    space = kind(activations=("relu", "gelu"))
+    for _, trial in zip(range(20), random_trials(0), strict=False):
+        assert math.isfinite(SynFlow()(Candidate(space(trial), space.input_shape, 5)).value)
+
+
+def test_synflow_of_many_layers_that_multiply_activations_is_refused() -> None:
+    space = nas.spaces.Transformer(activations=("swiglu",), layers=(12, 12))
+    with pytest.raises(MeasurementError, match="expected a finite synflow, got"):
+        SynFlow()(Candidate(space(next(random_trials(0))), space.input_shape, 5))
+
+
+@pytest.mark.parametrize("proxy", [GradNorm(), SNIP()], ids=lambda o: o.name)
+def test_gradient_proxies_take_classes_of_positions(proxy: Objective) -> None:
+    torch.manual_seed(0)
+    network, x = Tagger(), torch.randint(5, (8, 7))
+
+    class Tags(nas.datasets.ArrayDataModule):
+        def train_dataloader(self) -> list[tuple[Tensor, Tensor]]:
+            return [(x, x % 3)]
+
+    data = Tags(np.zeros((20, 7)), np.arange(20) % 2)
+    found = proxy(Candidate(network, (7,), 3, data=data)).value
+    cross_entropy(network(x), x % 3).backward()
+    weights = [network.embedding.weight, network.linear.weight]
+    expected = {
+        "grad_norm": sum(w.grad.norm() for w in weights),
+        "snip": sum((w.detach() * w.grad).abs().sum() for w in weights),
+    }[proxy.name]
+    assert found == pytest.approx(float(expected), rel=1e-5)
+
+
 # Gradients
 
 

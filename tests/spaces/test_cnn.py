@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import product
 from typing import Any
 
 import optuna
 import pytest
+from counting import everything
 from optuna.trial import FixedTrial
 
-from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces import CNN
 
 
-def everything(space: CNN) -> list[Architecture]:
-    """Every set of parameters of a small space."""
-    drawn: list[Architecture] = []
+def count(space: CNN) -> int:
+    """Sets of parameters of a space, counted block by block: by channels and pixels that come."""
+    fixed = len(space.operators) * len(space.kernels) * len(space.squeeze)
+    sizes = max(space.input_shape[1:])
 
-    def objective(trial: optuna.Trial) -> float:
-        drawn.append(space(trial))
-        return 0.0
+    @cache
+    def ways(blocks: int, incoming: int, pixels: int) -> int:
+        if not blocks:
+            return 1
+        total = 0
+        for channels, stride in product(space.channels, space.strides):
+            if stride <= pixels:
+                fits = stride == 1 and channels == incoming
+                after = ways(blocks - 1, channels, -(-pixels // stride))
+                total += fixed * (len(space.residual) if fits else 1) * after
+        return total
 
-    study = optuna.create_study(sampler=optuna.samplers.BruteForceSampler(seed=0))
-    study.optimize(objective)
-    return drawn
+    smallest, largest = space.blocks
+    return sum(ways(n, space.input_shape[0], sizes) for n in range(smallest, largest + 1))
 
 
-def test_no_two_sets_of_parameters_are_one_network() -> None:
-    space = CNN(
-        input_shape=(4, 3, 3), blocks=(1, 2), channels=(4, 8), kernels=(3,), squeeze=(False,)
-    )
+@pytest.mark.parametrize(
+    "space",
+    [
+        CNN(input_shape=(4, 3, 3), blocks=(1, 2), channels=(4, 8), kernels=(3,), squeeze=(False,)),
+        CNN(
+            input_shape=(4, 1, 5), blocks=(2, 2), channels=(4, 8), kernels=(3,), strides=(1, 2, 3)
+        ),
+        CNN(input_shape=(8, 6), blocks=(1, 2), channels=(4, 8), kernels=(3,), squeeze=(True,)),
+    ],
+)
+def test_no_two_sets_of_parameters_are_one_network(space: CNN) -> None:
     drawn = everything(space)
-    assert len({architecture.digest for architecture in drawn}) == len(drawn) > 100
+    assert len({architecture.digest for architecture in drawn}) == len(drawn) == count(space)
+    assert len(drawn) > 100
+
+
+def test_there_are_as_many_sets_of_parameters_as_documented() -> None:
+    assert f"{count(CNN()):.1e}" == "1.5e+16"
+    assert "1.5e16" in str(CNN.__doc__)
 
 
 def test_draws_the_chain_that_the_parameters_name() -> None:
@@ -88,7 +111,9 @@ def test_a_residual_is_asked_for_only_where_it_holds() -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"input_shape": (8, 8)}, r"input_shape=\(C, H, W\), got \(8, 8\)"),
+        ({"input_shape": (8,)}, r"input_shape=\(C, H, W\) .* or \(C, L\) .* got \(8,\)"),
+        ({"input_shape": (1, 3, 8, 8)}, r"input_shape=\(C, H, W\) .* got \(1, 3, 8, 8\)"),
+        ({"input_shape": (3, 0, 8)}, r"integers of at least 1, got \(3, 0, 8\)"),
         ({"blocks": (4, 3)}, r"blocks=\(smallest, largest\) of at least 1, got \(4, 3\)"),
         ({"blocks": (0, 3)}, r"blocks=\(smallest, largest\)"),
         ({"blocks": (3,)}, r"blocks=\(smallest, largest\)"),

@@ -14,6 +14,7 @@ from optuna.trial import FixedTrial
 import optuna_nas as nas
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces import DARTS, Genotype
+from optuna_nas.spaces.darts import ALWAYS
 from optuna_nas.spaces.genotype import OPERATORS, Edge
 
 SPACE = DARTS()
@@ -136,13 +137,18 @@ def test_images_of_odd_and_unequal_sides() -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"input_shape": (8, 8)}, r"input_shape=\(C, H, W\), got \(8, 8\)"),
+        ({"input_shape": (8, 8)}, r"input_shape=\(C, H, W\) of images, got \(8, 8\)"),
         ({"input_shape": (3, 2, 8)}, "at least 3 x 3 pixels, to be halved 2 times"),
         ({"layers": 2}, r"layers of integers in \[3, inf\), got \(2,\)"),
         ({"channels": 1}, r"channels of integers in \[2, inf\)"),
         ({"nodes": 0}, r"nodes of integers in \[1, inf\)"),
         ({"stem": 0}, "stem of integers"),
-        ({"operators": ("none",)}, "operators beside 'none'"),
+        ({"operators": ("none",)}, "operators beside 'none', got .*'none'"),
+        (
+            {"operators": ("none", "sep_conv_3x3"), "allowed": ALWAYS},
+            "operators beside 'none', got .* allowed=.'add'",
+        ),
+        ({"allowed": ("conv", "pool")}, "allowed to hold 'add', 'concat', 'factorized_reduce'"),
         ({"operators": ()}, "operators to hold different values"),
         ({"operators": ("conv",)}, "operators among"),
     ],

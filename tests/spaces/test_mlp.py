@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
+from counting import everything
 from optuna.trial import FixedTrial
 
+import optuna_nas as nas
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces import MLP
 
@@ -25,6 +28,26 @@ def test_a_shared_width_is_the_network_with_equal_widths() -> None:
     one = space(FixedTrial({**SHARED, "shared_width": True, "width_index": 2}))
     each = {"shared_width": False, "layer1.width_index": 2, "layer2.width_index": 2}
     assert space(FixedTrial({**SHARED, **each})).digest == one.digest
+
+
+def test_counts_as_many_sets_of_parameters_as_documented() -> None:
+    """In small: choices for all layers, times own and shared widths for each number of layers."""
+    drawn = everything(MLP(layers=(1, 2, 4), widths=(8, 16), norms=("none",), dropouts=(0.0, 0.1)))
+    assert len(drawn) == 3 * 2 * sum(2**n + 2 for n in (1, 2, 4))
+    assert len({architecture.digest for architecture in drawn}) == 3 * 2 * (2 + 4 + 16)
+    own = [4**n for n in (2, 3, 4, 6, 8)]
+    assert f"{36 * sum(n + 4 for n in own):,}" in str(MLP.__doc__)
+    assert f"{36 * sum(own):,}" in str(MLP.__doc__)
+
+
+@pytest.mark.parametrize("shape", [(13,), (1, 8, 8), (3, 5, 7), (2, 50)])
+@pytest.mark.parametrize("outputs", [1, 10])
+def test_takes_features_images_and_signals_for_values_or_classes(
+    shape: tuple[int, ...], outputs: int
+) -> None:
+    trial = FixedTrial({**SHARED, "shared_width": True, "width_index": 0})
+    network = nas.build(MLP()(trial), shape, outputs)
+    assert network(torch.randn(4, *shape)).shape == (4, outputs)
 
 
 @pytest.mark.parametrize(

@@ -31,3 +31,57 @@ class TestNarrowCNN(SpaceConformance):
     @pytest.fixture
     def input_shape(self) -> tuple[int, ...]:
         return (8, 5, 7)
+
+
+class TestSignals(SpaceConformance):
+    """Signals (C, L) instead of images."""
+
+    @pytest.fixture(params=["cnn", "hybrid", "macro", "mobilenet"])
+    def space(self, request: pytest.FixtureRequest) -> Any:
+        return SPACES[request.param](input_shape=(3, 37))
+
+    @pytest.fixture
+    def input_shape(self) -> tuple[int, ...]:
+        return (3, 37)
+
+
+class TestEncoder(SpaceConformance):
+    """A Transformer of vectors that crops, with heads of a dimension of their own."""
+
+    @pytest.fixture
+    def space(self) -> nas.spaces.Transformer:
+        return nas.spaces.Transformer(
+            input_shape=(12, 5),
+            decoder=False,
+            contexts=(9, 12),
+            head_dimensions=(4, 6),
+            layers=(1, 3),
+        )
+
+    @pytest.fixture
+    def input_shape(self) -> tuple[int, ...]:
+        return (12, 5)
+
+
+class TestDecoder(SpaceConformance):
+    """A Transformer of token ids that reads windows."""
+
+    @pytest.fixture
+    def space(self) -> nas.spaces.Transformer:
+        return nas.spaces.Transformer(input_shape=(36,), contexts=(12, 18, 36), layers=(1, 3))
+
+    @pytest.fixture
+    def input_shape(self) -> tuple[int, ...]:
+        return (36,)
+
+
+class TestWideImages(SpaceConformance):
+    """Patches of an image that is not square."""
+
+    @pytest.fixture
+    def space(self) -> nas.spaces.ViT:
+        return nas.spaces.ViT(input_shape=(1, 12, 20), patches=(2, 4), strides=(3,), layers=(1, 2))
+
+    @pytest.fixture
+    def input_shape(self) -> tuple[int, ...]:
+        return (1, 12, 20)

@@ -1,0 +1,132 @@
+"""Layers over positions: those of a signal (C, L), or those of an image (C, H, W).
+
+The rank of the shape that reaches a block picks its layers, here and nowhere else.
+
+Source: strided convolution and normalisation between stages, "overlapping patch embedding", Wang
+et al. 2021, arXiv:2106.13797.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from optuna_nas.blocks.activation import activation as _activation
+from optuna_nas.blocks.block import Shape
+from optuna_nas.exceptions import SpaceError
+
+__all__ = [
+    "ChannelNorm",
+    "Layers",
+    "channel_mlp",
+    "convolved",
+    "expect_image",
+    "expect_window",
+    "layers_of",
+    "resampling",
+]
+
+
+class Layers(NamedTuple):
+    """The layers for one rank of input.
+
+    Args:
+        conv: Convolution.
+        norm: Batch normalisation.
+        pool: Adaptive average pooling.
+    """
+
+    conv: type[nn.Conv1d] | type[nn.Conv2d]
+    norm: type[nn.BatchNorm1d] | type[nn.BatchNorm2d]
+    pool: type[nn.AdaptiveAvgPool1d] | type[nn.AdaptiveAvgPool2d]
+
+
+_LAYERS = {
+    2: Layers(nn.Conv1d, nn.BatchNorm1d, nn.AdaptiveAvgPool1d),
+    3: Layers(nn.Conv2d, nn.BatchNorm2d, nn.AdaptiveAvgPool2d),
+}
+
+
+def layers_of(shape: Shape) -> Layers:
+    """Layers for an input of this shape.
+
+    Raises:
+        SpaceError: Neither a signal (C, L) nor an image (C, H, W).
+    """
+    if len(shape) not in _LAYERS:
+        raise SpaceError(f"expected an input of shape (C, L) or (C, H, W), got {tuple(shape)}")
+    return _LAYERS[len(shape)]
+
+
+def expect_window(shape: Shape, kernel: int, stride: int) -> Layers:
+    """Check that a window with 'same' padding fits an input, and return the layers for it.
+
+    Raises:
+        SpaceError: Neither signal nor image, an even kernel, or a stride that leaves no pixel.
+    """
+    layers = layers_of(shape)
+    if kernel < 1 or kernel % 2 == 0:
+        raise SpaceError(f"expected an odd kernel, got kernel={kernel}")
+    if not 1 <= stride <= max(shape[1:]):
+        raise SpaceError(
+            f"expected a stride of 1 to {max(shape[1:])} for an input of "
+            f"{' x '.join(map(str, shape[1:]))} pixels, got stride={stride}; "
+            "use fewer strides or larger inputs"
+        )
+    return layers
+
+
+def expect_image(shape: Shape, kernel: int, stride: int) -> None:
+    """Check that a window with 'same' padding fits an image.
+
+    Raises:
+        SpaceError: No image (C, H, W), an even kernel, or a stride that leaves no pixel.
+    """
+    if len(shape) != 3:
+        raise SpaceError(f"expected an input of shape (C, H, W), got {tuple(shape)}")
+    expect_window(shape, kernel, stride)
+
+
+def convolved(shape: Shape, channels: int, stride: int) -> Shape:
+    """Shape (channels, ceil(H/s), ceil(W/s)) that a convolution with 'same' padding returns."""
+    return (channels, *(-(-pixels // stride) for pixels in shape[1:]))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each position, (B, C, ...) -> (B, C, ...)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def resampling(shape: Shape, channels: int, stride: int) -> nn.Module:
+    """Convolution and normalisation to other channels or fewer positions; or nothing at all.
+
+    Args:
+        shape: Shape of the input (C_in, H, W) or (C_in, L).
+        channels: Channels of the output.
+        stride: Stride in all directions.
+
+    Returns:
+        A module (B, C_in, H, W) -> (B, channels, ceil(H/s), ceil(W/s)).
+    """
+    if stride == 1 and shape[0] == channels:
+        return nn.Identity()
+    pad = stride // 2
+    conv = layers_of(shape).conv(shape[0], channels, 2 * pad + 1, stride, pad)
+    return nn.Sequential(conv, ChannelNorm(channels))
+
+
+def channel_mlp(channels: int, expand: int, activation: str) -> nn.Sequential:
+    """Two linear layers over the channels of each position, (B, ..., C) -> (B, ..., C).
+
+    Raises:
+        SpaceError: An unknown activation, or nothing to expand to.
+    """
+    if expand < 1:
+        raise SpaceError(f"expected expand of at least 1, got expand={expand}")
+    wide = expand * channels
+    return nn.Sequential(
+        nn.Linear(channels, wide), _activation(activation), nn.Linear(wide, channels)
+    )

@@ -28,4 +28,5 @@ class Unfilled(DeviceContext):
     ) -> Any:
         if func in _FILLING:
             return args[0] if args else kwargs["tensor"]
-        return super().__torch_function__(func, types, args, kwargs)
+        otherwise: Any = super().__torch_function__  # which torch leaves without types
+        return otherwise(func, types, args, kwargs)

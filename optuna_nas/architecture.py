@@ -202,6 +202,11 @@ class Architecture:
             for node in self.alive
         )
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules of living nodes, each once, in the order of first use."""
+        return tuple(dict.fromkeys(node.module for node in self.alive))
+
     @cached_property
     def alive(self) -> tuple[Node, ...]:
         """The nodes that the output depends on, in topological order; the output is the last."""

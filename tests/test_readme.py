@@ -17,6 +17,8 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
 from optuna_nas.cli import main
+from optuna_nas.model import build
+from optuna_nas.spaces.draws import random_trials
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -62,15 +64,24 @@ class MyData(lightning.LightningDataModule):
         return DataLoader(TensorDataset(*(a[1400:] for a in self.arrays)), 256)
 
 
+def draw_from(space) -> None:
+    for trial, _ in zip(random_trials(0), range(20), strict=False):
+        network = build(space(trial), (1, 28, 28), 10)
+        assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
 def test_python_examples_run_as_written(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = {"MyModule": MyModule, "MyData": MyData}
     studies = []
-    for block in BLOCKS:
-        file = tmp_path / f"block{len(studies)}.py"
+    for number, block in enumerate(BLOCKS):
+        file = tmp_path / f"block{number}.py"
         file.write_text(block)
         exec(compile(block, str(file), "exec"), names)
-        studies.append(names["study"])
+        if "study" in names:
+            studies.append(names.pop("study"))
+        else:
+            draw_from(names.get("Residual", lambda: names["space"])())
     assert [len(study.trials) for study in studies] == [10, 5, 20, 20]
     for study in studies:
         assert isinstance(study, optuna.Study)
@@ -79,8 +90,11 @@ def test_python_examples_run_as_written(tmp_path, monkeypatch) -> None:
         assert not failed
 
 
-def test_the_first_example_is_short() -> None:
+def test_the_examples_are_short() -> None:
     assert len(BLOCKS[0].strip().splitlines()) <= 25
+    spaces = [block for block in BLOCKS if "study" not in block]
+    assert len(spaces) == 2
+    assert all(len(block.strip().splitlines()) <= 15 for block in spaces)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -65,7 +65,7 @@ class Node:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", self.module or self.name)
-        object.__setattr__(self, "args", MappingProxyType(_plain(self.name, self.args)))
+        object.__setattr__(self, "args", _plain(self.name, self.args))
         object.__setattr__(self, "inputs", tuple(self.inputs))
 
     def __hash__(self) -> int:
@@ -180,7 +180,7 @@ class Architecture:
 
         Source: colour refinement with individualisation, McKay and Piperno 2014, arXiv:1301.1493.
         """
-        return _sha256(_canonical(self.alive))
+        return hashlib.sha256(_dumps(_canonical(self.alive)).encode()).hexdigest()
 
     def describe(self) -> str:
         """The network in one readable line, such as `conv_c32_k3_s2 > conv_c64_k5 > classify`.
@@ -201,6 +201,11 @@ class Architecture:
             + (f"({','.join(node.inputs)})" if node in afar else "")
             for node in self.alive
         )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules of living nodes, each once, in the order of first use."""
+        return tuple(dict.fromkeys(node.module for node in self.alive))
 
     @cached_property
     def alive(self) -> tuple[Node, ...]:
@@ -239,16 +244,20 @@ def _text(value: Any) -> str:
     return "x".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
-def _plain(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """Copy arguments as JSON returns them, so that a round trip changes nothing."""
     try:
-        text = json.dumps(dict(args), allow_nan=False)
-        plain: dict[str, Any] = json.loads(text, parse_float=_number)
+        return _read(json.dumps(dict(args), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise SpaceError(
             f"expected arguments of node {name!r} that JSON can hold, got {args}: {error}"
         ) from error
-    return plain
+
+
+@lru_cache(maxsize=1 << 14)
+def _read(text: str) -> Mapping[str, Any]:
+    """Arguments from their JSON; many nodes have the same."""
+    return MappingProxyType(json.loads(text, parse_float=_number))
 
 
 def _number(text: str) -> float | int:
@@ -261,20 +270,23 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(_dumps(value).encode()).hexdigest()
+def _mix(*parts: bytes) -> bytes:
+    """A colour (16 bytes) of colours; one that is met twice by chance only costs time."""
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
 
 
 def _canonical(nodes: tuple[Node, ...]) -> list[Any]:
     """Serialise a graph without names; equal for graphs that differ in names and order alone."""
-    colours = {n.name: _sha256([n.kind, dict(n.args), n.name == nodes[-1].name]) for n in nodes}
-    colours[INPUT] = _sha256(INPUT)
+    texts = {n.name: f"{n.kind} {_dumps(dict(n.args))}" for n in nodes}
+    colours = {name: _mix(text.encode()) for name, text in texts.items()}
+    colours[nodes[-1].name] = _mix(b"output", colours[nodes[-1].name])
+    colours[INPUT] = _mix(INPUT.encode())
     colours = _refine(nodes, colours)
     while (tied := _smallest_tie(colours)) is not None:
-        colours = _refine(nodes, colours | {tied: _sha256([colours[tied], "chosen"])})
+        colours = _refine(nodes, colours | {tied: _mix(b"chosen", colours[tied])})
     order = {name: i for i, name in enumerate(sorted(colours, key=colours.__getitem__))}
     sharing = _sharing(nodes)
-    rows = [[order[n.name], n.kind, dict(n.args), _ordered(n, order)] for n in nodes]
+    rows: list[list[Any]] = [[order[n.name], texts[n.name], _ordered(n, order)] for n in nodes]
     for row, node in zip(rows, nodes, strict=True):
         if node.name in sharing:
             row.append(min(order[name] for name in sharing[node.name]))
@@ -286,35 +298,38 @@ def _ordered(node: Node, rank: Mapping[str, Any]) -> list[Any]:
     return sorted(sources) if node.kind in COMMUTATIVE else sources
 
 
-def _refine(nodes: tuple[Node, ...], colours: dict[str, str]) -> dict[str, str]:
+def _refine(nodes: tuple[Node, ...], colours: dict[str, bytes]) -> dict[str, bytes]:
     """Mix colours down and up the graph, and among nodes that share a module.
 
     Until no more nodes are told apart.
     """
     sharing = _sharing(nodes)
-    while True:
+    apart = len(set(colours.values()))
+    while apart < len(colours):
         mixed = dict(colours)
-        readers: dict[str, list[Any]] = {name: [] for name in colours}
+        readers: dict[str, list[bytes]] = {name: [] for name in colours}
         for node in nodes:
-            mixed[node.name] = _sha256([mixed[node.name], _ordered(node, mixed)])
+            mixed[node.name] = _mix(b"down", mixed[node.name], *_ordered(node, mixed))
         for node in reversed(nodes):
-            mixed[node.name] = _sha256([mixed[node.name], sorted(readers[node.name])])
+            mixed[node.name] = colour = _mix(b"up", mixed[node.name], *sorted(readers[node.name]))
             for position, source in enumerate(node.inputs):
                 slot = 0 if node.kind in COMMUTATIVE else position
-                readers[source].append([mixed[node.name], slot])
+                readers[source].append(colour + slot.to_bytes(2, "big"))
         mixed |= {
-            name: _sha256([mixed[name], sorted(mixed[other] for other in names)])
+            name: _mix(b"shared", mixed[name], *sorted(mixed[other] for other in names))
             for name, names in sharing.items()
         }
-        if len(set(mixed.values())) == len(set(colours.values())):
+        before, apart = apart, len(set(mixed.values()))
+        if apart == before:
             return colours
         colours = mixed
+    return colours
 
 
-def _smallest_tie(colours: dict[str, str]) -> str | None:
+def _smallest_tie(colours: dict[str, bytes]) -> str | None:
     """Name one node among those that still share the smallest shared colour."""
-    seen: dict[str, str] = {}
-    tied: set[str] = set()
+    seen: dict[bytes, str] = {}
+    tied: set[bytes] = set()
     for name, colour in colours.items():
         if colour in seen:
             tied.add(colour)

@@ -12,6 +12,7 @@ from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.blocks import Block, Head, Shape, find
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
+from optuna_nas.model.unfilled import Unfilled
 
 __all__ = ["build", "walk"]
 
@@ -54,7 +55,8 @@ def build(
             "expected a space to return an Architecture or an nn.Module, "
             f"got {type(architecture).__name__}"
         )
-    with torch.get_default_device() if device is None else torch.device(device):
+    where = torch.get_default_device() if device is None else torch.device(device)
+    with Unfilled() if where.type == "meta" else where:
         return Network(architecture, walk(architecture, input_shape, outputs, _block))
 
 

@@ -28,6 +28,7 @@ from optuna_nas.pruners.callback import Monitor
 from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
+from optuna_nas.study.counting import counters
 from optuna_nas.study.description import describe
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
@@ -344,8 +345,7 @@ class Search:
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return samplers.given(self.sampler, self.seed)
-        known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
-        return samplers.by_name(self.sampler, self.seed, self.space, known)
+        return samplers.by_name(self.sampler, self.seed, self.space, counters(self))
 
     def _make_pruner(self) -> BasePruner:
         if isinstance(self.pruner, BasePruner):

@@ -40,6 +40,7 @@ from optuna_nas.spaces import Joint
 from optuna_nas.study.acceleration import precision
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
+from optuna_nas.study.counting import counters
 from optuna_nas.study.description import describe
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
@@ -390,8 +391,7 @@ class Search:
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return samplers.given(self.sampler, self.seed)
-        known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
-        return samplers.by_name(self.sampler, self.seed, self.space, known)
+        return samplers.by_name(self.sampler, self.seed, self.space, counters(self))
 
     def _make_pruner(self) -> BasePruner:
         if isinstance(self.pruner, BasePruner):

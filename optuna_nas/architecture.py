@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -68,7 +68,7 @@ class Node:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", self.module or self.name)
-        object.__setattr__(self, "args", MappingProxyType(_plain(self.name, self.args)))
+        object.__setattr__(self, "args", _plain(self.name, self.args))
         object.__setattr__(self, "inputs", tuple(self.inputs))
 
     def __hash__(self) -> int:
@@ -210,6 +210,11 @@ class Architecture:
             for node in self.alive
         )
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules of living nodes, each once, in the order of first use."""
+        return tuple(dict.fromkeys(node.module for node in self.alive))
+
     @cached_property
     def alive(self) -> tuple[Node, ...]:
         """The nodes that the output depends on, in topological order; the output is the last."""
@@ -247,16 +252,20 @@ def _text(value: Any) -> str:
     return "x".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
-def _plain(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """Copy arguments as JSON returns them, so that a round trip changes nothing."""
     try:
-        text = json.dumps(dict(args), allow_nan=False)
-        plain: dict[str, Any] = json.loads(text, parse_float=_number)
+        return _read(json.dumps(dict(args), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise SpaceError(
             f"expected arguments of node {name!r} that JSON can hold, got {args}: {error}"
         ) from error
-    return plain
+
+
+@lru_cache(maxsize=1 << 14)
+def _read(text: str) -> Mapping[str, Any]:
+    """Arguments from their JSON; many nodes have the same."""
+    return MappingProxyType(json.loads(text, parse_float=_number))
 
 
 def _number(text: str) -> float | int:

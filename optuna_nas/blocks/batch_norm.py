@@ -8,8 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from optuna_nas.blocks.activation import activation as _activation
-from optuna_nas.blocks.block import Block, Shape, register
-from optuna_nas.blocks.spatial import expect_image
+from optuna_nas.blocks.block import Block, Shape, expect_image, register
 
 __all__ = ["BatchNorm"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.names import registrar
 
-__all__ = ["BLOCKS", "Block", "Head", "Shape", "find", "register"]
+__all__ = ["BLOCKS", "Block", "Head", "Shape", "expect_image", "expect_window", "find", "register"]
 
 Shape = tuple[int, ...]
 """Shape of one sample, without the batch dimension: (C, H, W), (C, L) or (F,)."""
@@ -75,3 +75,30 @@ def find(kind: str) -> type[Block]:
     if kind not in BLOCKS:
         raise SpaceError(f"expected a kind of block among {sorted(BLOCKS)}, got {kind!r}")
     return BLOCKS[kind]
+
+
+def expect_image(shape: Shape, kernel: int, stride: int) -> None:
+    """Check that a window with 'same' padding fits an input (C, H, W).
+
+    Raises:
+        SpaceError: Not an image, an even kernel, or a stride that leaves no pixel.
+    """
+    if len(shape) != 3:
+        raise SpaceError(f"expected an input of shape (C, H, W), got {tuple(shape)}")
+    expect_window(shape, kernel, stride)
+
+
+def expect_window(shape: Shape, kernel: int, stride: int) -> None:
+    """Check that a window with 'same' padding fits an input (C, ...) of any rank.
+
+    Raises:
+        SpaceError: An even kernel, or a stride that leaves no pixel.
+    """
+    if kernel < 1 or kernel % 2 == 0:
+        raise SpaceError(f"expected an odd kernel, got kernel={kernel}")
+    if not 1 <= stride <= max(shape[1:]):
+        raise SpaceError(
+            f"expected a stride of 1 to {max(shape[1:])} for an input of "
+            f"{' x '.join(map(str, shape[1:]))} pixels, got stride={stride}; "
+            "use fewer strides or larger inputs"
+        )

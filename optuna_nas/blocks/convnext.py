@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from optuna_nas.blocks.block import Block, Shape, register
-from optuna_nas.blocks.spatial import channel_mlp, convolved, expect_window, resampling
+from optuna_nas.blocks.spatial import channel_mlp, convolved, layers_for, resampling
 
 __all__ = ["ConvNeXt"]
 
@@ -51,7 +51,7 @@ class ConvNeXt(Block):
         activation: str = "gelu",
     ) -> None:
         super().__init__()
-        layers = expect_window(shape, kernel, stride)
+        layers = layers_for(shape, kernel, stride)
         self.channels, self.stride = channels, stride
         self.resample = resampling(shape, channels, stride)
         pad = kernel // 2

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from optuna_nas.blocks.activation import activation as _activation
 from optuna_nas.blocks.block import Block, Shape, register
-from optuna_nas.blocks.spatial import Layers, convolved, expect_window
+from optuna_nas.blocks.spatial import Layers, convolved, layers_for
 from optuna_nas.exceptions import SpaceError
 
-__all__ = ["Conv", "Separable", "SqueezeExcitation", "expect_residual"]
+__all__ = ["Conv", "Separable", "SqueezeExcitation", "convolved", "expect_residual"]
 
 _CHOICES = {
     "channels": (32, 64, 128, 256),
@@ -83,7 +83,7 @@ class Conv(Block):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        layers = expect_window(shape, kernel, stride)
+        layers = layers_for(shape, kernel, stride)
         expect_residual(shape, channels, stride, residual)
         self.residual = residual
         self.conv = layers.conv(shape[0], channels, kernel, stride, kernel // 2, bias=False)
@@ -133,7 +133,7 @@ class Separable(Block):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        layers = expect_window(shape, kernel, stride)
+        layers = layers_for(shape, kernel, stride)
         expect_residual(shape, channels, stride, residual)
         self.residual = residual
         inside, pad = shape[0], kernel // 2

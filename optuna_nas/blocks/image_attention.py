@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from optuna_nas.blocks.block import Block, Shape, register
-from optuna_nas.blocks.spatial import channel_mlp, convolved, expect_window, resampling
+from optuna_nas.blocks.spatial import channel_mlp, convolved, layers_for, resampling
 from optuna_nas.exceptions import SpaceError
 
 __all__ = ["ImageAttention"]
@@ -58,7 +58,7 @@ class ImageAttention(Block):
         activation: str = "gelu",
     ) -> None:
         super().__init__()
-        layers = expect_window(shape, 1, stride)
+        layers = layers_for(shape, 1, stride)
         self.channels, self.heads, self.stride = channels, heads, stride
         self._expect_heads(shape)
         self.resample = resampling(shape, channels, stride)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from optuna_nas.blocks.activation import activation as _activation
 from optuna_nas.blocks.block import Block, Shape, register
 from optuna_nas.blocks.convolution import SqueezeExcitation, expect_residual
-from optuna_nas.blocks.spatial import convolved, expect_window
+from optuna_nas.blocks.spatial import convolved, layers_for
 from optuna_nas.exceptions import SpaceError
 
 __all__ = ["MBConv"]
@@ -61,7 +61,7 @@ class MBConv(Block):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        layers = expect_window(shape, kernel, stride)
+        layers = layers_for(shape, kernel, stride)
         expect_residual(shape, channels, stride, residual)
         if expand < 1:
             raise SpaceError(f"expected expand of at least 1, got expand={expand}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from optuna_nas.blocks.block import Block, Shape, register
-from optuna_nas.blocks.spatial import convolved, expect_image
+from optuna_nas.blocks.block import Block, Shape, expect_image, register
+from optuna_nas.blocks.spatial import convolved
 from optuna_nas.exceptions import SpaceError
 
 __all__ = ["Pool"]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from optuna_nas.blocks.activation import activation as _activation
-from optuna_nas.blocks.block import Shape
+from optuna_nas.blocks.block import Shape, expect_window
 from optuna_nas.exceptions import SpaceError
 
 __all__ = [
@@ -21,9 +21,7 @@ __all__ = [
     "Layers",
     "channel_mlp",
     "convolved",
-    "expect_image",
-    "expect_window",
-    "layers_of",
+    "layers_for",
     "resampling",
 ]
 
@@ -48,44 +46,17 @@ _LAYERS = {
 }
 
 
-def layers_of(shape: Shape) -> Layers:
-    """Layers for an input of this shape.
+def layers_for(shape: Shape, kernel: int = 1, stride: int = 1) -> Layers:
+    """Layers for an input of this shape, in which a window with 'same' padding must fit.
 
     Raises:
-        SpaceError: Neither a signal (C, L) nor an image (C, H, W).
+        SpaceError: Neither a signal (C, L) nor an image (C, H, W), an even kernel, or a stride
+            that leaves no pixel.
     """
     if len(shape) not in _LAYERS:
         raise SpaceError(f"expected an input of shape (C, L) or (C, H, W), got {tuple(shape)}")
-    return _LAYERS[len(shape)]
-
-
-def expect_window(shape: Shape, kernel: int, stride: int) -> Layers:
-    """Check that a window with 'same' padding fits an input, and return the layers for it.
-
-    Raises:
-        SpaceError: Neither signal nor image, an even kernel, or a stride that leaves no pixel.
-    """
-    layers = layers_of(shape)
-    if kernel < 1 or kernel % 2 == 0:
-        raise SpaceError(f"expected an odd kernel, got kernel={kernel}")
-    if not 1 <= stride <= max(shape[1:]):
-        raise SpaceError(
-            f"expected a stride of 1 to {max(shape[1:])} for an input of "
-            f"{' x '.join(map(str, shape[1:]))} pixels, got stride={stride}; "
-            "use fewer strides or larger inputs"
-        )
-    return layers
-
-
-def expect_image(shape: Shape, kernel: int, stride: int) -> None:
-    """Check that a window with 'same' padding fits an image.
-
-    Raises:
-        SpaceError: No image (C, H, W), an even kernel, or a stride that leaves no pixel.
-    """
-    if len(shape) != 3:
-        raise SpaceError(f"expected an input of shape (C, H, W), got {tuple(shape)}")
     expect_window(shape, kernel, stride)
+    return _LAYERS[len(shape)]
 
 
 def convolved(shape: Shape, channels: int, stride: int) -> Shape:
@@ -114,7 +85,7 @@ def resampling(shape: Shape, channels: int, stride: int) -> nn.Module:
     if stride == 1 and shape[0] == channels:
         return nn.Identity()
     pad = stride // 2
-    conv = layers_of(shape).conv(shape[0], channels, 2 * pad + 1, stride, pad)
+    conv = layers_for(shape).conv(shape[0], channels, 2 * pad + 1, stride, pad)
     return nn.Sequential(conv, ChannelNorm(channels))
 
 

@@ -13,6 +13,7 @@ from optuna_nas.blocks import Block, Head, Shape, find
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
 from optuna_nas.model.twin import twin
+from optuna_nas.model.unfilled import Unfilled
 
 __all__ = ["build", "walk"]
 
@@ -55,8 +56,10 @@ def build(
             "expected a space to return an Architecture or an nn.Module, "
             f"got {type(architecture).__name__}"
         )
-    with torch.get_default_device() if device is None else torch.device(device) as place:
-        make = _blocks_of_meta() if place.type == "meta" else _block
+    place = torch.get_default_device() if device is None else torch.device(device)
+    meta = place.type == "meta"
+    with Unfilled() if meta else place:
+        make = _blocks_of_meta() if meta else _block
         return Network(architecture, walk(architecture, input_shape, outputs, make))
 
 

@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
 
-from optuna_nas.blocks import auxiliary_losses
-from optuna_nas.exceptions import DescriptionError, TrainingError
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.model.augmentation import augment
+from optuna_nas.model.focal import focal_loss
 from optuna_nas.model.metrics import METRICS, MakeMetric
+from optuna_nas.model.recipe import Batch, Recipe, expect_number
 from optuna_nas.names import choose
 
-__all__ = ["Classifier"]
+__all__ = ["LOSSES", "Classifier"]
 
-Batch = tuple[Tensor, Tensor]
+LOSSES: dict[str, Callable[..., Tensor]] = {"cross_entropy": cross_entropy, "focal": focal_loss}
+"""What a Classifier may minimise; "focal" turns to the samples that it gets wrong."""
 
 
-class Classifier(LightningModule):
-    """Cross entropy, AdamW, and a learning rate that does not know when training ends.
+class Classifier(Recipe):
+    """Cross entropy, by the optimiser and the learning rate of a `Recipe`.
 
-    The learning rate rises linearly for `warmup_steps` steps and then falls with the inverse
-    square root of the step: networks stopped at one rung have seen one schedule, whatever
-    their final epoch would have been. Logs `val_loss` and `val_accuracy` (a fraction), exact over
-    the whole validation set, once an epoch, and nothing during training. Other metrics cost time
-    in every epoch and are logged where asked for; a Search asks for those that it is to judge by.
+    Logs `val_loss` (the cross entropy, whatever is minimised) and `val_accuracy` (a fraction),
+    exact over the whole validation set, once an epoch, and nothing during training. Other metrics
+    cost time in every epoch and are logged where asked for; a Search asks for those that it is to
+    judge by.
 
     Args:
         network: Module (B, *input_shape) -> (B, classes) that returns logits; or (B, classes, ...)
-            for targets (B, ...), a class of each position, such as the next token. What its
-            blocks add to the loss, such as load balancing, is part of training.
+            for targets (B, ...), a class of each position, such as the next token.
+        loss: cross_entropy, or focal, in training.
+        optimiser: adamw, or sgd with momentum.
         learning_rate: Peak of the learning rate.
-        weight_decay: Decoupled weight decay of AdamW.
+        weight_decay: Weight decay, decoupled with adamw.
         warmup_steps: Steps until the peak, at least 1.
         label_smoothing: Share of the target spread over all classes, in training only.
+        augmentation: Strength, 0 to 1, of random shifts and cutouts of images, in training only.
+        flip: Whether images are mirrored at random, left to right, in training only.
         class_weights: Weight of each class in the loss, in training only: numbers, or "balanced",
             inverse to the class's share of the training split, which the data module must count
             as `class_counts`; 1 by default.
@@ -47,34 +50,41 @@ class Classifier(LightningModule):
             classes equally); or name -> what makes a torchmetrics metric from `num_classes`.
 
     Raises:
-        DescriptionError: An unknown metric, or weights that are no numbers above 0 or do not fit
-            the data.
+        DescriptionError: An unknown metric, loss or optimiser, a number out of its range, or
+            weights that are no numbers above 0 or do not fit the data.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
-
-    Source: AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101; schedule, Vaswani et al. 2017,
-    arXiv:1706.03762, section 5.3.
     """
 
     def __init__(
         self,
         network: nn.Module,
         *,
+        loss: str = "cross_entropy",
+        optimiser: str = "adamw",
         learning_rate: float = 3e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
         label_smoothing: float = 0.0,
+        augmentation: float = 0.0,
+        flip: bool = False,
         class_weights: Literal["balanced"] | Sequence[float] | None = None,
         metrics: Iterable[str] | Mapping[str, MakeMetric] = (),
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
+        super().__init__(
+            network,
+            optimiser=optimiser,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_steps=warmup_steps,
+        )
+        expect_number("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "in [0, 1)")
+        expect_number("augmentation", augmentation, 0 <= augmentation <= 1, "from 0 to 1")
         self.label_smoothing = label_smoothing
+        self.augmentation = augmentation
+        self.flip = flip
+        self._minimised = choose("loss", loss, LOSSES)
         self.class_weights = _checked(class_weights)
         self._weight: Tensor | None = None
-        self._training_loss = torch.zeros(())
         self._sums: list[Tensor] = []
         self._wanted: dict[str, MakeMetric] = {}
         self._metrics = MetricCollection({}, prefix="val_")
@@ -98,36 +108,22 @@ class Classifier(LightningModule):
         logits: Tensor = self.network(x)
         return logits
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(
-            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+    def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The loss of logits (B, classes, ...) for targets (B, ...)."""
+        smoothing = self.label_smoothing
+        return self._minimised(outputs, y, weight=self._weight, label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
-        with auxiliary_losses() as extra:
-            logits = self.network(x)
-        smoothing, weight = self.label_smoothing, self._weight
-        loss = cross_entropy(logits, y, weight=weight, label_smoothing=smoothing) + sum(extra)
-        self._training_loss.add_(loss.detach())
-        return loss
+        if self.augmentation or self.flip:
+            x = augment(x, self.augmentation, self.flip)
+        return super().training_step((x, y), batch_idx)
 
     def on_fit_start(self) -> None:
         if self.class_weights is not None:
             counts = getattr(getattr(self.trainer, "datamodule", None), "class_counts", None)
             weights = _weights(self.class_weights, None if counts is None else list(counts))
             self._weight = torch.tensor(weights, dtype=torch.float32, device=self.device)
-
-    def on_train_epoch_start(self) -> None:
-        self._training_loss = torch.zeros((), device=self.device)
-
-    def on_train_epoch_end(self) -> None:
-        self._check("training loss", self._training_loss)
 
     def on_validation_epoch_start(self) -> None:
         self._sums = []
@@ -143,10 +139,10 @@ class Classifier(LightningModule):
             self._update(logits, y)
 
     def on_validation_epoch_end(self) -> None:
-        self._check("training loss", self._training_loss)
+        self.check_training_loss()
         total = self.trainer.strategy.reduce(torch.stack(self._sums).sum(0), reduce_op="sum")
         loss, accuracy = (total[:2] / total[2]).unbind()
-        self._check("validation loss", loss)
+        self.check("validation loss", loss)
         further = self._metrics.compute() if self._wanted else {}
         self.log_dict({"val_loss": loss, "val_accuracy": accuracy, **further})
 
@@ -156,17 +152,6 @@ class Classifier(LightningModule):
             metric = self._wanted[name](num_classes=logits.shape[1], validate_args=False)
             self._metrics.add_metrics({name: metric.to(self.device)})
         self._metrics.update(logits.softmax(1), y)
-
-    def _factor(self, step: int) -> float:
-        done = (step + 1) / self.warmup_steps
-        return float(min(done, done**-0.5))
-
-    def _check(self, name: str, loss: Tensor) -> None:
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"expected a finite {name}, got {float(loss)} in epoch {self.current_epoch}; "
-                f"lower learning_rate={self.learning_rate}"
-            )
 
 
 def _checked(

@@ -10,6 +10,7 @@ from optuna_nas.objectives.flops import FLOPs
 from optuna_nas.objectives.grad_norm import GradNorm
 from optuna_nas.objectives.jacob_cov import JacobCov
 from optuna_nas.objectives.latency import Latency
+from optuna_nas.objectives.mean_absolute_error import MeanAbsoluteError
 from optuna_nas.objectives.metric import Accuracy, Metric
 from optuna_nas.objectives.model_size import ModelSize
 from optuna_nas.objectives.naswot import NASWOT
@@ -17,6 +18,7 @@ from optuna_nas.objectives.objective import STAGES, Measurement, Objective
 from optuna_nas.objectives.parameters import Parameters
 from optuna_nas.objectives.peak_memory import PeakMemory
 from optuna_nas.objectives.quantization_drop import QuantizationDrop
+from optuna_nas.objectives.r2 import R2
 from optuna_nas.objectives.recall import Recall
 from optuna_nas.objectives.registry import NAMES, resolve
 from optuna_nas.objectives.snip import SNIP
@@ -29,6 +31,7 @@ __all__ = [
     "F1",
     "NAMES",
     "NASWOT",
+    "R2",
     "SNIP",
     "STAGES",
     "Accuracy",
@@ -39,6 +42,7 @@ __all__ = [
     "GradNorm",
     "JacobCov",
     "Latency",
+    "MeanAbsoluteError",
     "Measurement",
     "Metric",
     "ModelSize",

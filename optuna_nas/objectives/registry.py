@@ -14,6 +14,7 @@ from optuna_nas.objectives.flops import FLOPs
 from optuna_nas.objectives.grad_norm import GradNorm
 from optuna_nas.objectives.jacob_cov import JacobCov
 from optuna_nas.objectives.latency import Latency
+from optuna_nas.objectives.mean_absolute_error import MeanAbsoluteError
 from optuna_nas.objectives.metric import Accuracy
 from optuna_nas.objectives.model_size import ModelSize
 from optuna_nas.objectives.naswot import NASWOT
@@ -21,6 +22,7 @@ from optuna_nas.objectives.objective import Objective
 from optuna_nas.objectives.parameters import Parameters
 from optuna_nas.objectives.peak_memory import PeakMemory
 from optuna_nas.objectives.quantization_drop import QuantizationDrop
+from optuna_nas.objectives.r2 import R2
 from optuna_nas.objectives.recall import Recall
 from optuna_nas.objectives.snip import SNIP
 from optuna_nas.objectives.synflow import SynFlow
@@ -37,11 +39,13 @@ NAMES: dict[str, Callable[[], Objective]] = {
     "grad_norm": GradNorm,
     "jacob_cov": JacobCov,
     "latency": Latency,
+    "mae": MeanAbsoluteError,
     "model_size": ModelSize,
     "naswot": NASWOT,
     "parameters": Parameters,
     "peak_memory": PeakMemory,
     "quantization_drop": QuantizationDrop,
+    "r2": R2,
     "recall": Recall,
     "snip": SNIP,
     "synflow": SynFlow,

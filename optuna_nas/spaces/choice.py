@@ -106,36 +106,35 @@ def check_odd(argument: str, values: Iterable[int]) -> tuple[int, ...]:
     return kernels
 
 
-def check_spatial(shape: Iterable[int]) -> tuple[int, ...]:
-    """Return the shape of one image (C, H, W), or of one signal (C, L).
-
-    Raises:
-        SpaceError: Anything but two or three positive sizes.
-    """
-    sizes = tuple(shape)
-    if len(sizes) not in (2, 3) or not all(_is_number(size, 1) and size >= 1 for size in sizes):
-        raise SpaceError(
-            "expected input_shape=(C, H, W) of images or (C, L) of signals, of integers of at "
-            f"least 1, got {sizes}"
-        )
-    return sizes
-
-
 def check_image(shape: Iterable[int]) -> tuple[int, ...]:
     """Return the shape of one image (C, H, W).
 
     Raises:
-        SpaceError: Anything but three positive sizes.
+        SpaceError: Anything but three positive integers.
     """
-    image = check_spatial(shape)
-    if len(image) != 3:
-        raise SpaceError(f"expected input_shape=(C, H, W) of images, got {image}")
-    return image
+    return _shape(shape, {3: "(C, H, W)"})
+
+
+def check_spatial(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of one image (C, H, W), or of one signal (C, L).
+
+    Raises:
+        SpaceError: Anything but two or three positive integers.
+    """
+    return _shape(shape, {2: "(C, L)", 3: "(C, H, W)"})
 
 
 def strided(pixels: int, stride: int) -> int:
     """Pixels that a stride leaves, with 'same' padding."""
     return -(-pixels // stride)
+
+
+def _shape(shape: Iterable[int], legal: dict[int, str]) -> tuple[int, ...]:
+    """Return a shape of positive integers whose rank is legal."""
+    sizes = tuple(shape)
+    if len(sizes) not in legal or not all(_is_number(size, 1) and size >= 1 for size in sizes):
+        raise SpaceError(f"expected input_shape={' or '.join(legal.values())}, got {sizes}")
+    return sizes
 
 
 def _distinct(argument: str, values: Iterable[_Value]) -> tuple[_Value, ...]:

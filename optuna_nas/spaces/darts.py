@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import check_allowed, restrict
 from optuna_nas.spaces.canonical import Vertex, canonical
 from optuna_nas.spaces.choice import ask_option, check_image, check_options, check_sizes
 from optuna_nas.spaces.genotype import OPERATORS, Edge, Genotype
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DARTS"]
 
+ALWAYS = ("add", "concat", "conv", "factorized_reduce", "relu_conv")
 REDUCTIONS = 2
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,6 +56,8 @@ class DARTS:
         nodes: Nodes of a cell, besides its two inputs.
         stem: Channels of the stem, as a multiple of `channels`.
         operators: Operators of an edge.
+        allowed: Kinds of blocks that the space may use, such as those that a backend can run
+            (`backends.supported_blocks`); by default all.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -67,15 +71,21 @@ class DARTS:
     nodes: int = 4
     stem: int = 3
     operators: tuple[str, ...] = OPERATORS
+    allowed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_sizes("layers", (self.layers,), low=REDUCTIONS + 1)
         check_sizes("channels", (self.channels,), low=2)
         check_sizes("nodes", (self.nodes,))
         check_sizes("stem", (self.stem,))
-        operators = check_options("operators", self.operators, OPERATORS)
-        if operators == ("none",):
-            raise SpaceError("expected operators beside 'none', got operators=('none',)")
+        allowed = check_allowed(self.allowed)
+        operators = _restricted(check_options("operators", self.operators, OPERATORS), allowed)
+        if not set(operators) - {"none"}:
+            raise SpaceError(
+                f"expected operators beside 'none', got operators={self.operators} and "
+                f"allowed={allowed}"
+            )
+        object.__setattr__(self, "allowed", allowed)
         object.__setattr__(self, "operators", operators)
         object.__setattr__(self, "input_shape", check_image(self.input_shape))
         if min(self.input_shape[1:]) <= 2 ** (REDUCTIONS - 1):
@@ -121,8 +131,7 @@ class DARTS:
         self._check(genotype)
         cells = {False: _canonical(genotype.normal), True: _canonical(genotype.reduce)}
         channels, before, last, reduced = self.channels, "stem", "stem", False
-        # Whatever reads the stem begins with a ReLU: that of the stem changes nothing.
-        stem = {"channels": self.stem * channels, "kernel": 3}
+        stem = {"channels": self.stem * channels, "kernel": 3, "activation": "none"}
         nodes = [Node("stem", "conv", stem, (INPUT,))]
         for layer in range(self.layers):
             reduction = layer in {k * self.layers // 3 for k in range(1, REDUCTIONS + 1)}
@@ -159,6 +168,13 @@ class DARTS:
                 )
             if not {operator for operator, _ in edges} <= set(self.operators):
                 raise SpaceError(f"expected in {name} operators of {self.operators}, got {edges}")
+
+
+def _restricted(operators: tuple[str, ...], allowed: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Operators whose blocks are allowed; a skip is a wire, or halves as every network must."""
+    kinds = {operator: KINDS[operator][0] for operator in operators if operator in KINDS}
+    left = restrict((*ALWAYS, *kinds.values()), allowed, ALWAYS)
+    return tuple(o for o in operators if o not in kinds or kinds[o] in left)
 
 
 def _names(node: str, source: int) -> tuple[str, str]:

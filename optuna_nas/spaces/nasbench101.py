@@ -85,24 +85,17 @@ class NASBench101:
     def cell(self, trial: BaseTrial) -> MatrixCell:
         """Draw a cell; with an `optuna.trial.FixedTrial`, that of a set of parameters."""
         output = self.vertices - 1
-        alive, edges = {output}, set[tuple[int, int]]()
         ops = ["input", *[self.operators[0]] * (self.vertices - 2), "output"]
-        committed = 1  # edges, and one for each living vertex that has none yet
-        for b in range(output, 0, -1):
-            if b not in alive:
+        alive, edges = {output}, list[tuple[int, int]]()
+        for vertex in range(output, 0, -1):
+            if vertex not in alive:
                 continue
-            if b != output:
-                ops[b] = ask_option(trial, f"operator{b}", self.operators)
-            read = 0
-            for a in range(b - 1, -1, -1):
-                cost = (read > 0) + (a > 0 and a not in alive)
-                if (a == 0 and not read) or (
-                    committed + cost <= self.edges
-                    and ask_option(trial, f"edge{a}-{b}", (False, True))
-                ):
-                    edges.add((a, b))
-                    alive |= {a}
-                    committed, read = committed + cost, read + 1
+            if vertex < output:
+                ops[vertex] = ask_option(trial, f"operator{vertex}", self.operators)
+            spare = self.edges - len(edges) - sum(0 < v <= vertex for v in alive)
+            read = self._sources(trial, vertex, alive, spare)
+            edges += [(source, vertex) for source in read]
+            alive |= set(read)
         return MatrixCell.of(edges, ops).pruned()
 
     def parameters(self, cell: MatrixCell) -> dict[str, Any]:
@@ -149,6 +142,25 @@ class NASBench101:
                 nodes += _nodes(f"stack{stack}_cell{number}", cell, channels, last)
                 last = nodes[-1].name
         return Architecture((*nodes, Node("classify", "classify", {}, (last,))))
+
+    def _sources(self, trial: BaseTrial, vertex: int, alive: set[int], spare: int) -> list[int]:
+        """Ask which vertices a vertex reads from.
+
+        Args:
+            trial: Whom to ask.
+            vertex: The vertex that reads.
+            alive: Vertices that are read so far.
+            spare: Edges left, beside one for each living vertex that has none yet.
+        """
+        read: list[int] = []
+        for source in range(vertex - 1, 0, -1):
+            cost = bool(read) + (source not in alive)
+            if cost <= spare and ask_option(trial, f"edge{source}-{vertex}", (False, True)):
+                read.append(source)
+                spare -= cost
+        if not read or (spare and ask_option(trial, f"edge0-{vertex}", (False, True))):
+            read.append(0)
+        return read
 
     def _legal(self, cell: MatrixCell) -> MatrixCell:
         """Return the cell without dead vertices, if it is of this space."""

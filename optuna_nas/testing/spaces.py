@@ -13,15 +13,19 @@ from hashlib import sha256
 from typing import Any
 
 import optuna
+import pytest
 import torch
 
 from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
+from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS
 from optuna_nas.model import build
 
 __all__ = ["SpaceConformance"]
 
 SAMPLES = 100
+ANEW = 8
+"""Times that a network with a parameter without effect gets other weights."""
 
 
 def draws(space: Any, count: int = SAMPLES) -> Iterator[tuple[optuna.Trial, Architecture]]:
@@ -36,6 +40,20 @@ def inputs(network: torch.nn.Module, batch: int, input_shape: tuple[int, ...]) -
     if getattr(network, "input_dtype", None) is not None:
         return torch.randint(2, (batch, *input_shape))
     return torch.randn(batch, *input_shape)
+
+
+def backward(network: torch.nn.Module, input_shape: tuple[int, ...]) -> set[str]:
+    """Run forward and backward once; the parameters that a change of the output does not feel."""
+    output = network(inputs(network, 4, input_shape))
+    assert output.shape[:2] == (4, 5)
+    assert torch.isfinite(output).all()
+    (output * torch.randn_like(output)).sum().backward()
+    silent = set()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        silent |= set() if parameter.grad.any() else {name}
+    return silent
 
 
 def unfolded(architecture: Architecture) -> str:
@@ -103,16 +121,13 @@ class SpaceConformance:
     def test_samples_run_forward_and_backward(
         self, space: Any, input_shape: tuple[int, ...]
     ) -> None:
+        """Each parameter has an effect: with some weights, since with others a ReLU may rest."""
         torch.manual_seed(0)
         for _, architecture in draws(space, 8):
-            network = build(architecture, input_shape, 5)
-            output = network(inputs(network, 4, input_shape))
-            assert output.shape[:2] == (4, 5)
-            assert torch.isfinite(output).all()
-            (output * torch.randn_like(output)).sum().backward()
-            for name, parameter in network.named_parameters():
-                assert parameter.grad is not None, name
-                assert torch.isfinite(parameter.grad).all(), name
+            silent = backward(build(architecture, input_shape, 5), input_shape)
+            for _ in range(ANEW):
+                silent &= silent and backward(build(architecture, input_shape, 5), input_shape)
+            assert not silent
 
     def test_a_restored_sample_computes_the_same(
         self, space: Any, input_shape: tuple[int, ...]
@@ -123,6 +138,22 @@ class SpaceConformance:
             twin.load_state_dict(network.state_dict())
             x = inputs(network, 2, input_shape)
             torch.testing.assert_close(twin(x), network(x))
+
+    def test_samples_compute_the_same_in_onnx_runtime(
+        self, space: Any, input_shape: tuple[int, ...]
+    ) -> None:
+        """The smallest of some, since an export takes seconds."""
+        pytest.importorskip("onnxruntime")
+        drawn = sorted((a for _, a in draws(space, 12)), key=lambda a: len(a.alive))
+        for architecture in drawn[:2]:
+            torch.manual_seed(0)
+            network = build(architecture, input_shape, 5).eval()
+            x = inputs(network, 2, input_shape)
+            (found,) = session(export_onnx(network, x)).run(None, {"input": x.numpy()})
+            with torch.inference_mode():
+                torch.testing.assert_close(
+                    torch.from_numpy(found), network(x), rtol=1e-4, atol=1e-4
+                )
 
     def test_the_description_is_json_and_stable(self, space: Any) -> None:
         described = json.loads(json.dumps(asdict(space)))

@@ -31,3 +31,11 @@ def test_refuses_what_does_not_fit(
 def test_the_border_does_not_count(mode: str) -> None:
     x = torch.full((1, 2, 5, 4), -3.0)
     torch.testing.assert_close(Pool((2, 5, 4), mode=mode)(x), x)
+
+
+@pytest.mark.parametrize("sides", [(4, 6), (5, 6), (1, 4)])
+def test_windows_that_touch_cover_every_pixel_once(sides: tuple[int, int]) -> None:
+    x = torch.rand(1, 1, *sides)
+    halved = Pool((1, *sides), mode="max", kernel=2, stride=2)(x)
+    padded = torch.nn.functional.pad(x, (0, sides[1] % 2, 0, sides[0] % 2))
+    torch.testing.assert_close(halved, torch.nn.functional.max_pool2d(padded, 2))

@@ -16,6 +16,7 @@ RESTRICTED = [
     ("mobilenet", ("conv", "mbconv")),
     ("macro", ("conv", "convnext")),
     ("hybrid", ("conv", "image_attention", "mbconv")),
+    ("darts", ("add", "concat", "conv", "factorized_reduce", "pool", "relu_conv")),
 ]
 
 

@@ -111,9 +111,9 @@ def test_a_residual_is_asked_for_only_where_it_holds() -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"input_shape": (8,)}, r"input_shape=\(C, H, W\) .* or \(C, L\) .* got \(8,\)"),
-        ({"input_shape": (1, 3, 8, 8)}, r"input_shape=\(C, H, W\) .* got \(1, 3, 8, 8\)"),
-        ({"input_shape": (3, 0, 8)}, r"integers of at least 1, got \(3, 0, 8\)"),
+        ({"input_shape": (8,)}, r"input_shape=\(C, L\) or \(C, H, W\), got \(8,\)"),
+        ({"input_shape": (1, 3, 8, 8)}, r"\(C, L\) or \(C, H, W\), got \(1, 3, 8, 8\)"),
+        ({"input_shape": (3, 0, 8)}, r"input_shape=\(C, L\) or \(C, H, W\), got \(3, 0, 8\)"),
         ({"blocks": (4, 3)}, r"blocks=\(smallest, largest\) of at least 1, got \(4, 3\)"),
         ({"blocks": (0, 3)}, r"blocks=\(smallest, largest\)"),
         ({"blocks": (3,)}, r"blocks=\(smallest, largest\)"),

@@ -149,6 +149,52 @@ def test_hyperparameters_that_nobody_takes_are_refused_at_once(
         )
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_values_that_a_recipe_refuses_are_refused_at_once(
+    data: nas.datasets.ArrayDataModule, wrapped: bool
+) -> None:
+    recipe = nas.model.Regressor if wrapped else nas.model.Classifier
+    refused = {
+        "optimiser among adamw, sgd, got 'adam'": {"optimiser": ("adamw", "adam")},
+        "loss among .*, got 'hinge'": {"loss": ("hinge",)},
+        "learning_rate above 0": {"learning_rate": FloatDistribution(0.0, 0.1)},
+    }
+    for message, hyperparameters in refused.items():
+        with pytest.raises(DescriptionError, match=message):
+            nas.Search(
+                name="x",
+                space=Joint(NETWORKS, **hyperparameters),
+                data=data,
+                module=partial(recipe, warmup_steps=9) if wrapped else recipe,
+                objectives=["validation_loss"],
+            )
+
+
+def test_every_hyperparameter_of_a_classifier_is_searched_in_one_study() -> None:
+    x = np.random.default_rng(0).normal(size=(80, 1, 8, 8)).astype("float32")
+    search = nas.Search(
+        name="all",
+        space=Joint(
+            NETWORKS,
+            learning_rate=FloatDistribution(1e-3, 1e-1, log=True),
+            weight_decay=FloatDistribution(1e-4, 1e-1, log=True),
+            batch_size=(16, 32),
+            optimiser=("adamw", "sgd"),
+            loss=("cross_entropy", "focal"),
+            label_smoothing=FloatDistribution(0.0, 0.2),
+            augmentation=FloatDistribution(0.0, 1.0),
+            flip=(False, True),
+        ),
+        data=nas.datasets.ArrayDataModule(x, (x[:, 0, 0, 0] > 0).astype("int64")),
+        objectives=["accuracy", "parameters"],
+        fidelity=nas.Budget(epochs=(1, 2)),
+    )
+    study = search.run(trials=6, storage=optuna.storages.InMemoryStorage())
+    assert {t.user_attrs["outcome"] for t in study.trials} <= {"trained", "pruned"}
+    names = {name.removesuffix("_index") for t in study.trials for name in t.params}
+    assert names == {"width", *(f"training.{name}" for name in search.space.hyperparameters)}
+
+
 def test_bounds_that_allow_nothing_are_refused() -> None:
     with pytest.raises(SpaceError, match="expected hyperparameters"):
         Joint(NETWORKS)

@@ -80,7 +80,7 @@ def test_halving_leaves_two_positions_to_attend_to() -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"input_shape": (8,)}, r"input_shape=\(C, H, W\)"),
+        ({"input_shape": (8,)}, r"input_shape=\(C, L\) or \(C, H, W\)"),
         ({"input_shape": (3, 1, 1)}, r"at least 2 pixels, .* got input_shape=\(3, 1, 1\)"),
         ({"operators": ("separable",)}, "operators among .*'image_attention'.* got"),
         ({"ratios": (0,)}, r"ratios of integers in \[1, inf\)"),

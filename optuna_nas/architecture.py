@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.isomorphism import Vertex, canonical_form
 
 __all__ = ["INPUT", "Architecture", "Node"]
 
@@ -25,6 +26,8 @@ COMMUTATIVE = frozenset({"add"})
 """Kinds whose inputs have no order, so that `add(a, b)` and `add(b, a)` are one network."""
 
 FORMAT = 1
+
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 _SHORT = {
     "channels": "c",
@@ -174,13 +177,18 @@ class Architecture:
         """SHA-256 of the canonical form, as 64 hexadecimal digits.
 
         Dead nodes and names do not count, nor does the order in which parallel branches are
-        listed. Equal digests always mean isomorphic graphs. The converse holds for every graph
-        whose symmetric nodes colour refinement can tell apart from all others, which is to say
-        for every network we know of.
-
-        Source: colour refinement with individualisation, McKay and Piperno 2014, arXiv:1301.1493.
+        listed. Equal digests always mean isomorphic graphs; the converse holds for every network
+        that we know of (see `isomorphism`).
         """
-        return hashlib.sha256(_dumps(_canonical(self.alive)).encode()).hexdigest()
+        numbers, groups = {INPUT: 0}, dict[str, int]()
+        vertices = []
+        for number, node in enumerate(self.alive, start=1):
+            numbers[node.name] = number
+            sources = tuple(numbers[source] for source in node.inputs)
+            group = groups.setdefault(node.module, number)
+            label = _dumps([node.kind, dict(node.args)])
+            vertices.append(Vertex(label, sources, node.kind not in COMMUTATIVE, group))
+        return hashlib.sha256(canonical_form(vertices).encode()).hexdigest()
 
     def describe(self) -> str:
         """The network in one readable line, such as `conv_c32_k3_s2 > conv_c64_k5 > classify`.
@@ -264,74 +272,3 @@ def _number(text: str) -> float | int:
     """A float, or the integer that it equals: `dropout=0` and `dropout=0.0` are one network."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _mix(*parts: bytes) -> bytes:
-    """A colour (16 bytes) of colours; one that is met twice by chance only costs time."""
-    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
-
-
-def _canonical(nodes: tuple[Node, ...]) -> list[Any]:
-    """Serialise a graph without names; equal for graphs that differ in names and order alone."""
-    texts = {n.name: f"{n.kind} {_dumps(dict(n.args))}" for n in nodes}
-    colours = {name: _mix(text.encode()) for name, text in texts.items()}
-    colours[nodes[-1].name] = _mix(b"output", colours[nodes[-1].name])
-    colours[INPUT] = _mix(INPUT.encode())
-    colours = _refine(nodes, colours)
-    while (tied := _smallest_tie(colours)) is not None:
-        colours = _refine(nodes, colours | {tied: _mix(b"chosen", colours[tied])})
-    order = {name: i for i, name in enumerate(sorted(colours, key=colours.__getitem__))}
-    sharing = _sharing(nodes)
-    rows: list[list[Any]] = [[order[n.name], texts[n.name], _ordered(n, order)] for n in nodes]
-    for row, node in zip(rows, nodes, strict=True):
-        if node.name in sharing:
-            row.append(min(order[name] for name in sharing[node.name]))
-    return sorted(rows, key=lambda row: row[0])
-
-
-def _ordered(node: Node, rank: Mapping[str, Any]) -> list[Any]:
-    sources = [rank[source] for source in node.inputs]
-    return sorted(sources) if node.kind in COMMUTATIVE else sources
-
-
-def _refine(nodes: tuple[Node, ...], colours: dict[str, bytes]) -> dict[str, bytes]:
-    """Mix colours down and up the graph, and among nodes that share a module.
-
-    Until no more nodes are told apart.
-    """
-    sharing = _sharing(nodes)
-    apart = len(set(colours.values()))
-    while apart < len(colours):
-        mixed = dict(colours)
-        readers: dict[str, list[bytes]] = {name: [] for name in colours}
-        for node in nodes:
-            mixed[node.name] = _mix(b"down", mixed[node.name], *_ordered(node, mixed))
-        for node in reversed(nodes):
-            mixed[node.name] = colour = _mix(b"up", mixed[node.name], *sorted(readers[node.name]))
-            for position, source in enumerate(node.inputs):
-                slot = 0 if node.kind in COMMUTATIVE else position
-                readers[source].append(colour + slot.to_bytes(2, "big"))
-        mixed |= {
-            name: _mix(b"shared", mixed[name], *sorted(mixed[other] for other in names))
-            for name, names in sharing.items()
-        }
-        before, apart = apart, len(set(mixed.values()))
-        if apart == before:
-            return colours
-        colours = mixed
-    return colours
-
-
-def _smallest_tie(colours: dict[str, bytes]) -> str | None:
-    """Name one node among those that still share the smallest shared colour."""
-    seen: dict[bytes, str] = {}
-    tied: set[bytes] = set()
-    for name, colour in colours.items():
-        if colour in seen:
-            tied.add(colour)
-        seen.setdefault(colour, name)
-    return seen[min(tied)] if tied else None

@@ -181,7 +181,7 @@ def test_what_the_space_does_not_draw_is_refused() -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"input_shape": (8, 8)}, r"input_shape=\(C, H, W\) of images, got \(8, 8\)"),
+        ({"input_shape": (8, 8)}, r"input_shape=\(C, H, W\), got \(8, 8\)"),
         ({"input_shape": (3, 2, 2)}, "halved twice, of 3 pixels or more"),
         ({"operators": ()}, "operators to hold different values"),
         ({"operators": ("none",)}, "operators of which one does something"),

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -20,6 +21,7 @@ from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
 from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS
 from optuna_nas.model import build
+from optuna_nas.samplers.virtual import draw, heir
 
 __all__ = ["SpaceConformance"]
 
@@ -69,6 +71,15 @@ def unfolded(architecture: Architecture) -> str:
     return texts[architecture.output]
 
 
+def wiring(architecture: Architecture) -> str:
+    """Kinds, arguments and connections of the living nodes, without their names."""
+    places = {INPUT: -1} | {node.name: i for i, node in enumerate(architecture.alive)}
+    rows = [
+        (n.kind, dict(n.args), [places[source] for source in n.inputs]) for n in architecture.alive
+    ]
+    return json.dumps(rows, sort_keys=True)
+
+
 class SpaceConformance:
     """Laws of a space. Subclass it with fixtures `space` and `input_shape`."""
 
@@ -99,6 +110,15 @@ class SpaceConformance:
         for _, architecture in draws(space):
             known = digests.setdefault(architecture.digest, architecture)
             assert unfolded(known) == unfolded(architecture)
+
+    def test_networks_wired_alike_have_one_digest(self, space: Any) -> None:
+        """Whatever their parameters are: among samples, and others that differ in one or two."""
+        digests: dict[str, str] = {}
+        generator = np.random.default_rng(0)
+        for trial, architecture in draws(space):
+            near = heir([trial], mutation=1 / len(trial.params), rng=generator)
+            for network in (architecture, draw(space, near).drawn):
+                assert digests.setdefault(wiring(network), network.digest) == network.digest
 
     def test_json_restores_every_sample(self, space: Any) -> None:
         for _, architecture in draws(space):

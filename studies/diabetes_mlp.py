@@ -1,7 +1,8 @@
 """Error against parameters of small networks that predict the progression of diabetes.
 
-442 patients with nine measurements and their sex, a category, which come with scikit-learn: nothing
-is downloaded. How networks are trained is searched with them. One to two minutes on two cores.
+442 patients with nine measurements and their sex, a category, which come with scikit-learn:
+nothing is downloaded. How networks are trained is searched with them. A linear regression reaches
+about 43, in the unit of the target. One to two minutes on two cores.
 
     optuna-nas run studies/diabetes_mlp.py
 

@@ -21,7 +21,7 @@ from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
 from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS
 from optuna_nas.model import build
-from optuna_nas.samplers.virtual import draw, heir
+from optuna_nas.samplers.virtual import Proposal, draw, heir
 
 __all__ = ["SpaceConformance"]
 
@@ -72,10 +72,12 @@ def unfolded(architecture: Architecture) -> str:
 
 
 def wiring(architecture: Architecture) -> str:
-    """Kinds, arguments and connections of the living nodes, without their names."""
-    places = {INPUT: -1} | {node.name: i for i, node in enumerate(architecture.alive)}
+    """Kinds, arguments, connections and shared modules of the living nodes, without names."""
+    places = {INPUT: -1} | {node.name: place for place, node in enumerate(architecture.alive)}
+    modules = {module: place for place, module in enumerate(architecture.modules)}
     rows = [
-        (n.kind, dict(n.args), [places[source] for source in n.inputs]) for n in architecture.alive
+        (n.kind, dict(n.args), [places[source] for source in n.inputs], modules[n.module])
+        for n in architecture.alive
     ]
     return json.dumps(rows, sort_keys=True)
 
@@ -116,7 +118,8 @@ class SpaceConformance:
         digests: dict[str, str] = {}
         generator = np.random.default_rng(0)
         for trial, architecture in draws(space):
-            near = heir([trial], mutation=1 / len(trial.params), rng=generator)
+            parent = Proposal(trial.params, trial.distributions)
+            near = heir([parent], mutation=1 / len(trial.params), rng=generator)
             for network in (architecture, draw(space, near).drawn):
                 assert digests.setdefault(wiring(network), network.digest) == network.digest
 

@@ -2,8 +2,9 @@
 
 A character language model of 1.1 million characters (tinyshakespeare, public domain). The folder
 with `tinyshakespeare.txt` or `tinyshakespeare.txt.gz` is named by the environment variable
-OPTUNA_NAS_DATA; nothing is downloaded. About an hour on two cores: networks of 0.03 to 0.7 million
-weights, trained for 150 to 1,200 steps of 2,048 characters.
+OPTUNA_NAS_DATA; nothing is downloaded. About an hour on two cores: networks of 0.01 to 2.8 million
+weights (half of them under 0.12), trained for 150 to 1,200 steps of 2,048 characters. One of 0.1
+million trains in two minutes beside other work, to a loss of 1.82.
 
     OPTUNA_NAS_DATA=/path/to/folder optuna-nas run studies/shakespeare_transformer.py
 """

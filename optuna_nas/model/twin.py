@@ -14,7 +14,7 @@ __all__ = ["twin"]
 M = TypeVar("M", bound=nn.Module)
 
 _PLAIN = frozenset({bool, int, float, str, torch.dtype, type(None)})
-_CONTAINERS = frozenset({dict, OrderedDict, list, set, tuple})
+_CONTAINERS = frozenset({dict, OrderedDict, list, set})
 _REGISTERED = ("_parameters", "_buffers", "_modules")
 
 
@@ -33,7 +33,7 @@ def twin(module: M, memo: dict[int, Any] | None = None) -> M:
     memo[id(module)] = copy
     for name, value in vars(module).items():
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, value))):
             copy.__dict__[name] = value
         elif kind in _CONTAINERS and not value:
             copy.__dict__[name] = kind()

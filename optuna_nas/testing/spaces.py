@@ -12,6 +12,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -20,6 +21,7 @@ from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
 from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS
 from optuna_nas.model import build
+from optuna_nas.samplers.virtual import Proposal, draw, heir
 
 __all__ = ["SpaceConformance"]
 
@@ -69,6 +71,17 @@ def unfolded(architecture: Architecture) -> str:
     return texts[architecture.output]
 
 
+def wiring(architecture: Architecture) -> str:
+    """Kinds, arguments, connections and shared modules of the living nodes, without names."""
+    places = {INPUT: -1} | {node.name: place for place, node in enumerate(architecture.alive)}
+    modules = {module: place for place, module in enumerate(architecture.modules)}
+    rows = [
+        (n.kind, dict(n.args), [places[source] for source in n.inputs], modules[n.module])
+        for n in architecture.alive
+    ]
+    return json.dumps(rows, sort_keys=True)
+
+
 class SpaceConformance:
     """Laws of a space. Subclass it with fixtures `space` and `input_shape`."""
 
@@ -99,6 +112,16 @@ class SpaceConformance:
         for _, architecture in draws(space):
             known = digests.setdefault(architecture.digest, architecture)
             assert unfolded(known) == unfolded(architecture)
+
+    def test_networks_wired_alike_have_one_digest(self, space: Any) -> None:
+        """Whatever their parameters are: among samples, and others that differ in one or two."""
+        digests: dict[str, str] = {}
+        generator = np.random.default_rng(0)
+        for trial, architecture in draws(space):
+            parent = Proposal(trial.params, trial.distributions)
+            near = heir([parent], mutation=1 / len(trial.params), rng=generator)
+            for network in (architecture, draw(space, near).drawn):
+                assert digests.setdefault(wiring(network), network.digest) == network.digest
 
     def test_json_restores_every_sample(self, space: Any) -> None:
         for _, architecture in draws(space):

@@ -15,6 +15,7 @@ import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.spaces import MLP, Joint
 from optuna_nas.study.description import describe
+from optuna_nas.study.record import records
 
 NETWORKS = MLP(
     layers=(1,),
@@ -203,6 +204,38 @@ def test_bounds_that_allow_nothing_are_refused() -> None:
     for values in ((), 0.1, {"low": 1}, CategoricalDistribution((1, 2))):
         with pytest.raises(SpaceError, match="learning_rate"):
             Joint(NETWORKS, learning_rate=values)
+
+
+def modules(trial: optuna.Trial) -> torch.nn.Module:
+    width = trial.suggest_int("width", 4, 5)
+    return torch.nn.Sequential(
+        torch.nn.Linear(6, width), torch.nn.ReLU(), torch.nn.Linear(width, 2)
+    )
+
+
+@pytest.mark.parametrize("space", [NETWORKS, modules])
+def test_the_record_and_the_front_say_how_a_network_was_trained(
+    data: nas.datasets.ArrayDataModule, space: object
+) -> None:
+    search = nas.Search(
+        name="told",
+        space=Joint(space, learning_rate=(1e-3, 1e-2), batch_size=(16, 32)),
+        data=data,
+        objectives=["accuracy", "validation_loss"],
+        fidelity=nas.Budget(epochs=(1, 1)),
+        pruner="none",
+        sampler="random",
+    )
+    study = search.run(trials=12, storage=optuna.storages.InMemoryStorage())
+    trained = [r for r in records(study) if r.outcome == "trained"]
+    assert len({record.digest for record in trained}) == 2 < len(trained)
+    for record in trained:
+        trial = optuna.trial.FixedTrial(study.trials[record.number].params)
+        assert record.hyperparameters == search.space.training(trial)
+        assert record.line == f"{record.network} | {record.recipe}"
+        assert "learning_rate" not in record.network
+    for found in nas.reporting.front_json(study):
+        assert found["hyperparameters"].keys() == {"learning_rate", "batch_size"}
 
 
 def test_it_is_described_and_pickled() -> None:

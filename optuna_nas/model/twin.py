@@ -21,7 +21,7 @@ _REGISTERED = ("_parameters", "_buffers", "_modules")
 def twin(module: M, memo: dict[int, Any] | None = None) -> M:
     """Copy a module of the meta device, with parameters and buffers of its own.
 
-    As `copy.deepcopy` does, at a fifth of the time: hooks, of which a new module has none, and
+    As `copy.deepcopy` does, at a third of the time: hooks, of which a new module has none, and
     plain values are not walked through.
 
     Args:

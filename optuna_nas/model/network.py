@@ -73,16 +73,10 @@ def _steps(architecture: Architecture) -> tuple[_Step, ...]:
         node.inputs == (before,) for node, before in zip(alive, previous, strict=False)
     ):
         return ()
-    last = {source: node.name for node in alive for source in node.inputs}
-    return tuple(
-        (
-            node.name,
-            node.module,
-            node.inputs,
-            tuple(s for s, reader in last.items() if reader == node.name),
-        )
-        for node in alive
-    )
+    finished: dict[str, list[str]] = {}
+    for source, reader in {source: n.name for n in alive for source in n.inputs}.items():
+        finished.setdefault(reader, []).append(source)
+    return tuple((n.name, n.module, n.inputs, tuple(finished.get(n.name, ()))) for n in alive)
 
 
 def _input_dtype(

@@ -152,7 +152,7 @@ class NASBench101:
             alive: Vertices that are read so far.
             spare: Edges left, beside one for each living vertex that has none yet.
         """
-        read = []
+        read: list[int] = []
         for source in range(vertex - 1, 0, -1):
             cost = bool(read) + (source not in alive)
             if cost <= spare and ask_option(trial, f"edge{source}-{vertex}", (False, True)):

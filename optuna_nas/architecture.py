@@ -10,11 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.isomorphism import Vertex, canonical_form
 
 __all__ = ["INPUT", "Architecture", "Node"]
 
@@ -25,6 +26,8 @@ COMMUTATIVE = frozenset({"add"})
 """Kinds whose inputs have no order, so that `add(a, b)` and `add(b, a)` are one network."""
 
 FORMAT = 1
+
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 _SHORT = {
     "channels": "c",
@@ -65,7 +68,7 @@ class Node:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", self.module or self.name)
-        object.__setattr__(self, "args", MappingProxyType(_plain(self.name, self.args)))
+        object.__setattr__(self, "args", _plain(self.name, self.args))
         object.__setattr__(self, "inputs", tuple(self.inputs))
 
     def __hash__(self) -> int:
@@ -174,13 +177,18 @@ class Architecture:
         """SHA-256 of the canonical form, as 64 hexadecimal digits.
 
         Dead nodes and names do not count, nor does the order in which parallel branches are
-        listed. Equal digests always mean isomorphic graphs. The converse holds for every graph
-        whose symmetric nodes colour refinement can tell apart from all others, which is to say
-        for every network we know of.
-
-        Source: colour refinement with individualisation, McKay and Piperno 2014, arXiv:1301.1493.
+        listed. Equal digests always mean isomorphic graphs; the converse holds for every network
+        that we know of (see `isomorphism`).
         """
-        return _sha256(_canonical(self.alive))
+        numbers, groups = {INPUT: 0}, dict[str, int]()
+        vertices = []
+        for number, node in enumerate(self.alive, start=1):
+            numbers[node.name] = number
+            sources = tuple(numbers[source] for source in node.inputs)
+            group = groups.setdefault(node.module, number)
+            label = _dumps([node.kind, dict(node.args)])
+            vertices.append(Vertex(label, sources, node.kind not in COMMUTATIVE, group))
+        return hashlib.sha256(canonical_form(vertices).encode()).hexdigest()
 
     def describe(self) -> str:
         """The network in one readable line, such as `conv_c32_k3_s2 > conv_c64_k5 > classify`.
@@ -201,6 +209,11 @@ class Architecture:
             + (f"({','.join(node.inputs)})" if node in afar else "")
             for node in self.alive
         )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules of living nodes, each once, in the order of first use."""
+        return tuple(dict.fromkeys(node.module for node in self.alive))
 
     @cached_property
     def alive(self) -> tuple[Node, ...]:
@@ -239,84 +252,23 @@ def _text(value: Any) -> str:
     return "x".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
-def _plain(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """Copy arguments as JSON returns them, so that a round trip changes nothing."""
     try:
-        text = json.dumps(dict(args), allow_nan=False)
-        plain: dict[str, Any] = json.loads(text, parse_float=_number)
+        return _read(json.dumps(dict(args), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise SpaceError(
             f"expected arguments of node {name!r} that JSON can hold, got {args}: {error}"
         ) from error
-    return plain
+
+
+@lru_cache(maxsize=1 << 14)
+def _read(text: str) -> Mapping[str, Any]:
+    """Arguments from their JSON; many nodes have the same."""
+    return MappingProxyType(json.loads(text, parse_float=_number))
 
 
 def _number(text: str) -> float | int:
     """A float, or the integer that it equals: `dropout=0` and `dropout=0.0` are one network."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(_dumps(value).encode()).hexdigest()
-
-
-def _canonical(nodes: tuple[Node, ...]) -> list[Any]:
-    """Serialise a graph without names; equal for graphs that differ in names and order alone."""
-    colours = {n.name: _sha256([n.kind, dict(n.args), n.name == nodes[-1].name]) for n in nodes}
-    colours[INPUT] = _sha256(INPUT)
-    colours = _refine(nodes, colours)
-    while (tied := _smallest_tie(colours)) is not None:
-        colours = _refine(nodes, colours | {tied: _sha256([colours[tied], "chosen"])})
-    order = {name: i for i, name in enumerate(sorted(colours, key=colours.__getitem__))}
-    sharing = _sharing(nodes)
-    rows = [[order[n.name], n.kind, dict(n.args), _ordered(n, order)] for n in nodes]
-    for row, node in zip(rows, nodes, strict=True):
-        if node.name in sharing:
-            row.append(min(order[name] for name in sharing[node.name]))
-    return sorted(rows, key=lambda row: row[0])
-
-
-def _ordered(node: Node, rank: Mapping[str, Any]) -> list[Any]:
-    sources = [rank[source] for source in node.inputs]
-    return sorted(sources) if node.kind in COMMUTATIVE else sources
-
-
-def _refine(nodes: tuple[Node, ...], colours: dict[str, str]) -> dict[str, str]:
-    """Mix colours down and up the graph, and among nodes that share a module.
-
-    Until no more nodes are told apart.
-    """
-    sharing = _sharing(nodes)
-    while True:
-        mixed = dict(colours)
-        readers: dict[str, list[Any]] = {name: [] for name in colours}
-        for node in nodes:
-            mixed[node.name] = _sha256([mixed[node.name], _ordered(node, mixed)])
-        for node in reversed(nodes):
-            mixed[node.name] = _sha256([mixed[node.name], sorted(readers[node.name])])
-            for position, source in enumerate(node.inputs):
-                slot = 0 if node.kind in COMMUTATIVE else position
-                readers[source].append([mixed[node.name], slot])
-        mixed |= {
-            name: _sha256([mixed[name], sorted(mixed[other] for other in names)])
-            for name, names in sharing.items()
-        }
-        if len(set(mixed.values())) == len(set(colours.values())):
-            return colours
-        colours = mixed
-
-
-def _smallest_tie(colours: dict[str, str]) -> str | None:
-    """Name one node among those that still share the smallest shared colour."""
-    seen: dict[str, str] = {}
-    tied: set[str] = set()
-    for name, colour in colours.items():
-        if colour in seen:
-            tied.add(colour)
-        seen.setdefault(colour, name)
-    return seen[min(tied)] if tied else None

@@ -14,6 +14,7 @@ STAGES = (
     "exceptions",
     "names",
     "locks",
+    "isomorphism",
     "architecture",
     "pareto",
     "blocks",

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
 from optuna_nas.cli import main
+from optuna_nas.model import build
+from optuna_nas.spaces.draws import random_trials
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -62,15 +65,24 @@ class MyData(lightning.LightningDataModule):
         return DataLoader(TensorDataset(*(a[1400:] for a in self.arrays)), 256)
 
 
+def draw_from(space) -> None:
+    for trial, _ in zip(random_trials(0), range(20), strict=False):
+        network = build(space(trial), (1, 28, 28), 10)
+        assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
 def test_python_examples_run_as_written(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = {"MyModule": MyModule, "MyData": MyData}
     studies = []
-    for block in BLOCKS:
-        file = tmp_path / f"block{len(studies)}.py"
+    for number, block in enumerate(BLOCKS):
+        file = tmp_path / f"block{number}.py"
         file.write_text(block)
         exec(compile(block, str(file), "exec"), names)
-        studies.append(names["study"])
+        if "study" in names:
+            studies.append(names.pop("study"))
+        else:
+            draw_from(names.get("Residual", lambda: names["space"])())
     assert [len(study.trials) for study in studies] == [10, 5, 20, 20]
     for study in studies:
         assert isinstance(study, optuna.Study)
@@ -79,8 +91,11 @@ def test_python_examples_run_as_written(tmp_path, monkeypatch) -> None:
         assert not failed
 
 
-def test_the_first_example_is_short() -> None:
+def test_the_examples_are_short() -> None:
     assert len(BLOCKS[0].strip().splitlines()) <= 25
+    spaces = [block for block in BLOCKS if "study" not in block]
+    assert len(spaces) == 2
+    assert all(len(block.strip().splitlines()) <= 15 for block in spaces)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -110,12 +125,41 @@ def test_examples_run(file: Path, tmp_path: Path) -> None:
     assert '"digest"' in result.stdout or "'digest'" in result.stdout
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.py")), ids=lambda f: f.name)
-def test_every_study_runs_in_its_smoke_form(file: Path, tmp_path: Path) -> None:
+def reads_files(study: Path) -> bool:
+    """Whether a study needs data that does not come with a package."""
+    return "OPTUNA_NAS_DATA" in study.read_text()
+
+
+STUDIES = sorted((ROOT / "studies").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in STUDIES if reads_files(file)], ids=lambda f: f.name
+)
+def test_a_study_without_its_data_says_what_it_needs(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPTUNA_NAS_DATA", raising=False)
+    result = CliRunner().invoke(main, ["run", str(file), "--smoke"])
+    assert result.exit_code == 2
+    assert "OPTUNA_NAS_DATA" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda f: f.name)
+def test_every_study_runs_in_its_smoke_form(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: Callable[[str], object]
+) -> None:
+    if reads_files(file):
+        folder = os.environ.get("OPTUNA_NAS_DATA", ROOT.parent / "shared" / "data")
+        if not Path(folder).is_dir():
+            absent(f"the published data sets are not in {folder}")
+        monkeypatch.setenv("OPTUNA_NAS_DATA", str(folder))
     copy = tmp_path / file.name
     copy.write_text(file.read_text())
     assert CliRunner().invoke(main, ["run", str(copy), "--smoke"]).exit_code == 0
     front = CliRunner().invoke(main, ["front", str(copy), "--smoke", "--json"])
-    assert len({network["digest"] for network in json.loads(front.stdout)}) >= 3
+    fewest = 3 if file.stem == "digits_cnn" else 1  # what the demo promises
+    assert len({network["digest"] for network in json.loads(front.stdout)}) >= fewest
     written = {p.suffix.split("-")[0] for p in tmp_path.glob(f"{file.stem}-smoke.*")}
     assert written == {".db", ".html"}

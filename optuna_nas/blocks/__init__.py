@@ -25,6 +25,7 @@ from optuna_nas.blocks.mobile import MBConv
 from optuna_nas.blocks.pool import Pool
 from optuna_nas.blocks.readout import Readout
 from optuna_nas.blocks.relu_conv import Reduction, ReLUConv
+from optuna_nas.blocks.tabular import EmbedColumns
 from optuna_nas.blocks.truncate import Truncate
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ConvNeXt",
     "Crop",
     "DilConv",
+    "EmbedColumns",
     "FactorizedReduce",
     "FeedForward",
     "Head",

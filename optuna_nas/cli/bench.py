@@ -11,7 +11,7 @@ from rich.console import Console
 
 from optuna_nas.cli.files import JSON
 from optuna_nas.cli.group import fail, main
-from optuna_nas.exceptions import DataError, DescriptionError
+from optuna_nas.exceptions import DataError, DescriptionError, MeasurementError
 
 
 @main.group()
@@ -97,6 +97,30 @@ def search(
         click.echo(json.dumps(result))
     else:
         Console().print(replays.table(result))
+
+
+@bench.command()
+@click.option(
+    "--table", "path", type=click.Path(path_type=Path), help="Published NAS-Bench-201, .npz."
+)
+@JSON
+def spaces(path: Path | None, as_json: bool) -> None:
+    """Cost of drawing, building and identifying networks; built ones against hand-written ones.
+
+    \b
+    optuna-nas bench spaces --json
+    optuna-nas bench spaces --table nb201_cifar10.npz
+    """
+    from optuna_nas.bench import spaces as measured
+
+    try:
+        result = measured.run(path)
+    except (DataError, MeasurementError) as error:
+        fail(error, 2)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(measured.table(result))
 
 
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")

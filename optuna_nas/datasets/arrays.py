@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch.utils.data import DataLoader
 
 from optuna_nas.datasets.batches import TensorData, loader
+from optuna_nas.datasets.checks import (
+    Array,
+    check_categories,
+    check_column,
+    check_inputs,
+    check_targets,
+)
 from optuna_nas.datasets.splits import (
     Indices,
     Splits,
@@ -26,8 +34,6 @@ from optuna_nas.datasets.splits import (
 from optuna_nas.exceptions import DataError
 
 __all__ = ["ArrayDataModule"]
-
-Array = NDArray[Any]
 
 
 class ArrayDataModule(LightningDataModule):
@@ -51,12 +57,19 @@ class ArrayDataModule(LightningDataModule):
             one of its rarest class.
         standardise: Scale each channel (or feature) to mean 0 and deviation 1 over the
             training split.
+        categorical: Columns of x (N, F) that hold numbers of categories, from 0; they are not
+            scaled.
         batch_size: Samples in a training batch.
         **options: Options of the DataLoaders, such as `num_workers` or `pin_memory`.
 
+    Attributes:
+        categories: Column -> number of its categories, of the categorical columns.
+        classes: The classes, by their numbers; None for a regression.
+
     Raises:
         DataError: Arrays that do not fit each other, inputs that are not finite, shares that leave
-            a split empty, or a class too rare to be in every split.
+            a split empty, a class too rare to be in every split, or categorical columns that hold
+            no numbers of categories.
     """
 
     def __init__(
@@ -71,6 +84,7 @@ class ArrayDataModule(LightningDataModule):
         times: ArrayLike | None = None,
         stratify: bool | None = None,
         standardise: bool = True,
+        categorical: Sequence[int] = (),
         batch_size: int = 64,
         **options: Any,
     ) -> None:
@@ -79,8 +93,9 @@ class ArrayDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.standardise = standardise
         self._options = options
-        self._x = _inputs(x)
-        self.classes, self._y = _targets(y, len(self._x))
+        self._x = check_inputs(x)
+        self.categories = check_categories(self._x, categorical)
+        self.classes, self._y = check_targets(y, len(self._x))
         self._splits = self._split(validation, test, groups, times, stratify)
         self._ready: dict[str, TensorData] = {}
 
@@ -119,7 +134,7 @@ class ArrayDataModule(LightningDataModule):
         for array in (self._x, self._y, *self._splits):
             digest.update(f"{array.dtype} {array.shape} ".encode())
             digest.update(np.ascontiguousarray(array).data)
-        served = [self.seed, self.batch_size, self.standardise]
+        served = [self.seed, self.batch_size, self.standardise, *self.categories]
         digest.update(json.dumps(served).encode())
         return digest.hexdigest()
 
@@ -165,15 +180,15 @@ class ArrayDataModule(LightningDataModule):
         stratify: bool | None,
     ) -> Splits:
         size = len(self._x)
-        held = None if np.ndim(test) == 0 else np.flatnonzero(_column("test", test, size))
+        held = None if np.ndim(test) == 0 else np.flatnonzero(check_column("test", test, size))
         rest = np.arange(size) if held is None else np.setdiff1d(np.arange(size), held)
         share = 0.0 if held is not None else float(np.asarray(test))
         _check_shares(validation, share)
         by_class = (groups is None and times is None) if stratify is None else stratify
         if times is not None and (groups is not None or by_class):
             raise DataError("expected times without groups and stratify=True, got both")
-        keys = None if groups is None else _column("groups", groups, size)[rest]
-        when = None if times is None else _column("times", times, size)[rest]
+        keys = None if groups is None else check_column("groups", groups, size)[rest]
+        when = None if times is None else check_column("times", times, size)[rest]
         labels = self._y[rest] if by_class and self.classes is not None else None
         splits = self._cut(len(rest), validation, share, keys, when, labels)
         train, valid, test_ = (rest[split] for split in splits)
@@ -219,51 +234,16 @@ class ArrayDataModule(LightningDataModule):
         mean = x.mean(axes, dtype=np.float64, keepdims=True)[0]
         deviation = x.std(axes, dtype=np.float64, keepdims=True)[0]
         rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)  # what a constant feature shows
-        return mean, np.where(deviation > rounding, deviation, 1.0)
+        deviation[deviation <= rounding] = 1.0
+        if self.categories:
+            mean[[*self.categories]], deviation[[*self.categories]] = 0.0, 1.0
+        return mean, deviation
 
     def _data(self, name: str) -> TensorData:
         if name not in self._ready:
             stage = "test" if name == "test" else "fit"
             raise DataError(f"the {name} split is sealed: call setup({stage!r}) first")
         return self._ready[name]
-
-
-def _inputs(x: ArrayLike) -> Array:
-    array = np.asarray(x)
-    if array.ndim < 2 or array.dtype.kind not in "fiub":
-        raise DataError(
-            "expected x of numbers of shape (N, F) or (N, C, H, W), "
-            f"got {array.dtype} of shape {array.shape}"
-        )
-    if not np.isfinite(array).all():
-        wrong = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
-        raise DataError(
-            f"expected finite x, got NaN or infinity in {len(wrong)} samples, the first at "
-            f"index {wrong[0]}; drop or fill them"
-        )
-    return array
-
-
-def _targets(y: ArrayLike, size: int) -> tuple[tuple[Any, ...] | None, Array]:
-    """Return the classes and their numbers (N,), or None and the values of a regression."""
-    array = np.asarray(y)
-    if len(array) != size:
-        raise DataError(f"expected as many targets as inputs, got {len(array)} and {size}")
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise DataError("expected finite y, got NaN or infinity; drop those samples")
-        return None, array.astype(np.float32)
-    classes, numbers = np.unique(_column("y", array, size), return_inverse=True)
-    return tuple(classes.tolist()), numbers.astype(np.int64)
-
-
-def _column(name: str, values: ArrayLike, size: int) -> Array:
-    array = np.asarray(values)
-    if array.shape != (size,):
-        raise DataError(f"expected {name} of shape ({size},), got {array.shape}")
-    if array.dtype.kind in "fmM" and np.isnan(array).any():
-        raise DataError(f"expected {name} without NaN; drop those samples")
-    return array
 
 
 def _check_shares(validation: float, test: float) -> None:

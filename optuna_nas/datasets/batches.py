@@ -29,8 +29,17 @@ class TensorData(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A whole batch: far cheaper than one sample at a time."""
-        chosen = torch.as_tensor(indices)
+        chosen = torch.as_tensor(indices).to(self.x.device, non_blocking=True)
         return self.x[chosen], self.y[chosen]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, in bytes."""
+        return self.x.nbytes + self.y.nbytes
+
+    def to(self, device: torch.device) -> TensorData:
+        """The same data on a device."""
+        return TensorData(self.x.to(device), self.y.to(device))
 
 
 class EpochSampler(RandomSampler):

@@ -1,5 +1,6 @@
 """Model: Architecture -> `nn.Module` -> LightningModule."""
 
+from optuna_nas.model.augmentation import augment
 from optuna_nas.model.build import build
 from optuna_nas.model.classifier import Classifier
 from optuna_nas.model.metrics import METRICS
@@ -14,5 +15,6 @@ __all__ = [
     "Network",
     "Recipe",
     "Regressor",
+    "augment",
     "build",
 ]

@@ -12,6 +12,8 @@ from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.blocks import Block, Head, Shape, find
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
+from optuna_nas.model.twin import twin
+from optuna_nas.model.unfilled import Unfilled
 
 __all__ = ["build", "walk"]
 
@@ -54,8 +56,11 @@ def build(
             "expected a space to return an Architecture or an nn.Module, "
             f"got {type(architecture).__name__}"
         )
-    with torch.get_default_device() if device is None else torch.device(device):
-        return Network(architecture, walk(architecture, input_shape, outputs, _block))
+    place = torch.get_default_device() if device is None else torch.device(device)
+    meta = place.type == "meta"
+    with Unfilled() if meta else place:
+        make = _blocks_of_meta() if meta else _block
+        return Network(architecture, walk(architecture, input_shape, outputs, make))
 
 
 def walk(
@@ -118,6 +123,21 @@ def _check_shared(
 def _block(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tuple[Block, Shape]:
     block = find(kind)(*inputs, **args)
     return block, block.output_shape(*inputs)
+
+
+def _blocks_of_meta() -> Callable[..., tuple[Block, Shape]]:
+    """A maker that constructs each of equal blocks but the first by copying it."""
+    made: dict[tuple[str, str, tuple[Shape, ...]], tuple[Block, Shape]] = {}
+
+    def make(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tuple[Block, Shape]:
+        key = kind, repr(dict(args)), inputs
+        if key not in made:
+            made[key] = _block(kind, args, inputs)
+            return made[key]
+        block, shape = made[key]
+        return twin(block), shape
+
+    return make
 
 
 def _check_module(module: nn.Module, input_shape: Shape, outputs: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -12,28 +12,37 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.model.augmentation import augment
+from optuna_nas.model.focal import focal_loss
 from optuna_nas.model.metrics import METRICS, MakeMetric
-from optuna_nas.model.recipe import Batch, Recipe
+from optuna_nas.model.recipe import Batch, Recipe, expect_number
 from optuna_nas.names import choose
 
-__all__ = ["Classifier"]
+__all__ = ["LOSSES", "Classifier"]
+
+LOSSES: dict[str, Callable[..., Tensor]] = {"cross_entropy": cross_entropy, "focal": focal_loss}
+"""What a Classifier may minimise; "focal" turns to the samples that it gets wrong."""
 
 
 class Classifier(Recipe):
     """Cross entropy, by the optimiser and the learning rate of a `Recipe`.
 
-    Logs `val_loss` and `val_accuracy` (a fraction), exact over
-    the whole validation set, once an epoch, and nothing during training. Other metrics cost time
-    in every epoch and are logged where asked for; a Search asks for those that it is to judge by.
+    Logs `val_loss` (the cross entropy, whatever is minimised) and `val_accuracy` (a fraction),
+    exact over the whole validation set, once an epoch, and nothing during training. Other metrics
+    cost time in every epoch and are logged where asked for; a Search asks for those that it is to
+    judge by.
 
     Args:
         network: Module (B, *input_shape) -> (B, classes) that returns logits; or (B, classes, ...)
             for targets (B, ...), a class of each position, such as the next token.
+        loss: cross_entropy, or focal, in training.
         optimiser: adamw, or sgd with momentum.
         learning_rate: Peak of the learning rate.
         weight_decay: Weight decay, decoupled with adamw.
         warmup_steps: Steps until the peak, at least 1.
         label_smoothing: Share of the target spread over all classes, in training only.
+        augmentation: Strength, 0 to 1, of random shifts and cutouts of images, in training only.
+        flip: Whether images are mirrored at random, left to right, in training only.
         class_weights: Weight of each class in the loss, in training only: numbers, or "balanced",
             inverse to the class's share of the training split, which the data module must count
             as `class_counts`; 1 by default.
@@ -41,8 +50,8 @@ class Classifier(Recipe):
             classes equally); or name -> what makes a torchmetrics metric from `num_classes`.
 
     Raises:
-        DescriptionError: An unknown metric or optimiser, or weights that are no numbers above 0
-            or do not fit the data.
+        DescriptionError: An unknown metric, loss or optimiser, a number out of its range, or
+            weights that are no numbers above 0 or do not fit the data.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
     """
 
@@ -50,11 +59,14 @@ class Classifier(Recipe):
         self,
         network: nn.Module,
         *,
+        loss: str = "cross_entropy",
         optimiser: str = "adamw",
         learning_rate: float = 3e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
         label_smoothing: float = 0.0,
+        augmentation: float = 0.0,
+        flip: bool = False,
         class_weights: Literal["balanced"] | Sequence[float] | None = None,
         metrics: Iterable[str] | Mapping[str, MakeMetric] = (),
     ) -> None:
@@ -65,7 +77,12 @@ class Classifier(Recipe):
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
         )
+        expect_number("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "in [0, 1)")
+        expect_number("augmentation", augmentation, 0 <= augmentation <= 1, "from 0 to 1")
         self.label_smoothing = label_smoothing
+        self.augmentation = augmentation
+        self.flip = flip
+        self._minimised = choose("loss", loss, LOSSES)
         self.class_weights = _checked(class_weights)
         self._weight: Tensor | None = None
         self._sums: list[Tensor] = []
@@ -92,9 +109,15 @@ class Classifier(Recipe):
         return logits
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Cross entropy of logits (B, classes, ...) and targets (B, ...)."""
+        """The loss of logits (B, classes, ...) for targets (B, ...)."""
         smoothing = self.label_smoothing
-        return cross_entropy(outputs, y, weight=self._weight, label_smoothing=smoothing)
+        return self._minimised(outputs, y, weight=self._weight, label_smoothing=smoothing)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        x, y = batch
+        if self.augmentation or self.flip:
+            x = augment(x, self.augmentation, self.flip)
+        return super().training_step((x, y), batch_idx)
 
     def on_fit_start(self) -> None:
         if self.class_weights is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,10 +11,10 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from optuna_nas.blocks import auxiliary_losses
-from optuna_nas.exceptions import TrainingError
+from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.names import choose
 
-__all__ = ["OPTIMISERS", "Batch", "Recipe"]
+__all__ = ["OPTIMISERS", "Batch", "Recipe", "expect_number"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -51,7 +52,7 @@ class Recipe(LightningModule):
         warmup_steps: Steps until the peak, at least 1.
 
     Raises:
-        DescriptionError: An unknown optimiser.
+        DescriptionError: An unknown optimiser, or a number out of its range.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
 
     Source: AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101; schedule, Vaswani et al. 2017,
@@ -68,6 +69,9 @@ class Recipe(LightningModule):
         warmup_steps: int,
     ) -> None:
         super().__init__()
+        expect_number("learning_rate", learning_rate, 0 < learning_rate < math.inf, "above 0")
+        expect_number("weight_decay", weight_decay, 0 <= weight_decay < math.inf, "from 0")
+        expect_number("warmup_steps", warmup_steps, 1 <= warmup_steps < math.inf, "from 1")
         self.network = network
         self.optimiser = optimiser
         self.learning_rate = learning_rate
@@ -125,3 +129,13 @@ class Recipe(LightningModule):
     def _factor(self, step: int) -> float:
         done = (step + 1) / self.warmup_steps
         return float(min(done, done**-0.5))
+
+
+def expect_number(name: str, value: float, legal: bool, wanted: str) -> None:
+    """Refuse an argument of a recipe that is out of its range.
+
+    Raises:
+        DescriptionError: It is.
+    """
+    if not legal:
+        raise DescriptionError(f"expected {name} {wanted}, got {name}={value}")

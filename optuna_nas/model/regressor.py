@@ -41,7 +41,7 @@ class Regressor(Recipe):
         warmup_steps: Steps until the peak, at least 1.
 
     Raises:
-        DescriptionError: An unknown loss or optimiser.
+        DescriptionError: An unknown loss or optimiser, or a number out of its range.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -49,16 +50,16 @@ class Archive:
         return True
 
     def front(self) -> list[Record]:
-        """One trial of each network, sorted by the first objective, best first.
+        """One trial of each network and recipe, sorted by the first objective, best first.
 
-        Of several trials of one network a trained one is kept rather than a reused one, then the
-        better in the first objective, then the earlier.
+        Of several trials of one network by one recipe, a trained one is kept rather than a reused
+        one, then the better in the first objective, then the earlier.
         """
         rows = sorted(zip(self._points.tolist(), self._members, strict=True), key=_best_first)
-        chosen: dict[str | int, Record] = {}
+        chosen: dict[tuple[str, str] | int, Record] = {}
         for _, record in sorted(rows, key=lambda row: row[1].outcome == "reused"):
-            chosen.setdefault(record.digest or record.number, record)
-        return [record for _, record in rows if chosen[record.digest or record.number] is record]
+            chosen.setdefault(_identity(record), record)
+        return [record for _, record in rows if chosen[_identity(record)] is record]
 
     def hypervolume(self, reference: Sequence[float]) -> float:
         """Volume between the non-dominated trials and a reference point of losses (M,).
@@ -72,6 +73,12 @@ def reference_point(losses: Iterable[pareto.Losses]) -> list[float]:
     """Worst loss of each objective among the finite ones of the first ten trials; (M,)."""
     first = np.array([point for point in losses if np.isfinite(point).all()][:FIRST])
     return [float(worst) for worst in first.max(axis=0)] if len(first) else []
+
+
+def _identity(record: Record) -> tuple[str, str] | int:
+    """Equal for trials of one network, trained by one recipe."""
+    recipe = json.dumps(dict(record.hyperparameters), sort_keys=True)
+    return (record.digest, recipe) if record.digest else record.number
 
 
 def _best_first(row: tuple[list[float], Record]) -> tuple[list[float], int]:

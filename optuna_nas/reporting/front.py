@@ -74,7 +74,8 @@ class Totals:
 def front(study: optuna.Study) -> list[Record]:
     """Non-dominated trials, complete and feasible, sorted by the first objective, best first.
 
-    A network counts once: of several trials with one digest, a trained one is kept.
+    A network counts once for each set of training hyperparameters that the space drew with it: of
+    several such trials, a trained one is kept.
     """
     archive = Archive(study.directions)
     for record in _finished(records(study)):
@@ -97,6 +98,7 @@ def front_json(study: optuna.Study) -> list[dict[str, Any]]:
             "number": record.number,
             "digest": record.digest,
             "network": record.network,
+            "hyperparameters": dict(record.hyperparameters),
             "architecture": record.architecture,
             "values": dict(record.values),
             "units": units,

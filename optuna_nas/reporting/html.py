@@ -166,7 +166,7 @@ def _row(record: Record, objectives: Sequence[_Objective], on_front: bool) -> _R
         on_front,
         [_cell(known.get(o.name), record.spread(o.name)) for o in objectives],
         _cell(None if size is None else float(size), None),
-        record.network.split(" > "),
+        [*record.network.split(" > "), record.recipe],
     )
 
 

@@ -95,7 +95,7 @@ def hover(record: Record, values: dict[str, float], units: dict[str, str]) -> st
     for name, value in values.items():
         shown = with_spread(value, record.spread(name))
         lines.append(escaped(f"{name} {shown} {unit_of(record, name, units.get(name, ''))}"))
-    network = textwrap.wrap(one_line([record.network]), 64, max_lines=6, placeholder=" ...")
+    network = textwrap.wrap(one_line([record.line]), 64, max_lines=6, placeholder=" ...")
     return "<br>".join([*lines, *map(escaped, network)])
 
 

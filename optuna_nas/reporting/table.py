@@ -70,7 +70,7 @@ def _numbers(record: Record, names: Sequence[str], others: Sequence[str]) -> lis
 
 
 def _network(record: Record, one_line_each: bool) -> Text:
-    network = one_line([record.network]) or record.digest[:12]
+    network = one_line([record.line]) or record.digest[:12]
     if one_line_each:
         return Text(network, no_wrap=True, overflow="ellipsis")
     return Text(network, overflow="fold")

@@ -36,7 +36,7 @@ class Predictor(ProposingSampler[Proposer]):
             parameters of trials so far.
         known: Objective name -> a function that tells its exact value for what the space returns,
             without training; or None where that takes too long, so that it is learned from
-            trials. The value must not depend on training.
+            trials. The value must not depend on training; NaN where it cannot be told.
         startup: Networks drawn at random at the start.
         seed: Seed of every choice; None draws one when the sampler is made.
 

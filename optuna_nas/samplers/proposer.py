@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ __all__ = ["Known", "Proposer"]
 
 Known = Mapping[str, Callable[[Any], float] | None]
 """Objective name -> its exact value for what a space returns, without training; None where that
-takes too long."""
+takes too long, as NaN does of one network."""
 
 POOL = 200
 """Networks that are drawn for one proposal, and as many again close to the best of them."""
@@ -171,8 +172,8 @@ class Proposer(Tried):
         forms = self._forms(proposal, rng)
         if len(forms) > 1:
             looked = looked + [(form, self._exact(study, form)) for form in forms]
-            told = looked[-len(forms) :]
-            proposal = min(told, key=lambda look: list(look[1].values()))[0]
+            told = [look for look in looked[-len(forms) :] if look[1]]
+            proposal = min(told, key=lambda look: list(look[1].values()), default=(proposal,))[0]
         if looked:
             params = [dict(form.params) for form, _ in looked]
             known = [list(exact.items()) for _, exact in looked]
@@ -195,8 +196,8 @@ class Proposer(Tried):
         found = {}
         for m, name in enumerate(study.metric_names or []):
             tell = self._known.get(bare(name))
-            if tell is not None:
-                value = float(tell(proposal.drawn))
+            value = math.nan if tell is None else float(tell(proposal.drawn))
+            if math.isfinite(value):
                 found[m] = float(losses([[value]], [study.directions[m]])[0, 0])
         return found
 

@@ -15,7 +15,7 @@ from optuna_nas.spaces.scope import scope
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-__all__ = ["Joint", "training_parameters"]
+__all__ = ["Joint", "network_parameters", "training_parameters"]
 
 PREFIX = "training"
 
@@ -74,6 +74,11 @@ class Joint:
 def training_parameters(params: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a trial's parameters that are no part of its network, by their whole name."""
     return {name: value for name, value in params.items() if name.startswith(f"{PREFIX}.")}
+
+
+def network_parameters(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a trial's parameters that are a part of its network, by their whole name."""
+    return {name: value for name, value in params.items() if not name.startswith(f"{PREFIX}.")}
 
 
 def _checked(name: str, values: Any) -> Any:

@@ -13,6 +13,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from optuna_nas.architecture import Architecture
+from optuna_nas.spaces.joint import network_parameters
 
 __all__ = ["describe", "differences", "digest", "network_digest"]
 
@@ -47,7 +48,7 @@ def network_digest(drawn: Any, parameters: Mapping[str, Any], space: Any) -> str
     """
     if isinstance(drawn, Architecture):
         return drawn.digest
-    return digest([sorted(parameters.items()), space])
+    return digest([sorted(network_parameters(parameters).items()), space])
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:

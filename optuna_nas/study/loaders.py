@@ -13,7 +13,22 @@ from torch.utils.data import DataLoader, IterableDataset, Sampler
 from optuna_nas.exceptions import DataError
 from optuna_nas.study.random_state import RandomState
 
-__all__ = ["Rounds", "TimedRounds", "part_of"]
+__all__ = ["Rounds", "TimedRounds", "again", "part_of"]
+
+_ARGUMENTS = (
+    "dataset",
+    "batch_size",
+    "sampler",
+    "drop_last",
+    "collate_fn",
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "generator",
+    "prefetch_factor",
+)
 
 
 def part_of(loader: Any, share: float, seed: int) -> Any:
@@ -41,20 +56,17 @@ def part_of(loader: Any, share: float, seed: int) -> Any:
             f"expected a batch of {loader.batch_size} samples in the smallest share of the data, "
             f"got {len(part)}; begin with a greater one: Budget(data=(first, 1.0))"
         )
-    return DataLoader(
-        loader.dataset,
-        loader.batch_size,
-        sampler=part,
-        drop_last=loader.drop_last,
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        generator=loader.generator,
-        prefetch_factor=loader.prefetch_factor,
-    )
+    return again(loader, sampler=part)
+
+
+def again(loader: DataLoader[Any], **changes: Any) -> DataLoader[Any]:
+    """The same loader but for some of its arguments; it must have a batch size.
+
+    Args:
+        loader: A DataLoader that draws samples by their index.
+        **changes: Arguments of a DataLoader that differ.
+    """
+    return DataLoader(**{name: getattr(loader, name) for name in _ARGUMENTS} | changes)
 
 
 class _Part(Sampler[int]):

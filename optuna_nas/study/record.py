@@ -7,6 +7,7 @@ User attributes of a trial:
 | `network` | the architecture in one readable line |
 | `architecture` | the graph (see `Architecture.to_json`); absent where a space returned a module |
 | `digest` | identifies the network |
+| `hyperparameters` | of the training, by name; absent where the space draws none |
 | `training` | identifies the training: network, recipe, data, budget |
 | `provenance` | `seed`, `device` (fingerprint), `versions` (of the libraries) |
 | `measurements` | name -> `value`, `unit`, `spread` and how it was measured |
@@ -62,6 +63,7 @@ class Record:
         measurements: Name -> `{"value", "unit", "spread", ...}` of everything measured.
         network: The architecture in one line.
         digest: Identity of the network.
+        hyperparameters: Those of its training that the space drew, by name.
         architecture: The graph as parsed JSON, or None.
         epochs: Epochs trained by this trial itself.
         seconds: Seconds from its start to its end.
@@ -80,6 +82,7 @@ class Record:
     measurements: Mapping[str, Mapping[str, Any]]
     network: str
     digest: str
+    hyperparameters: Mapping[str, Any]
     architecture: Mapping[str, Any] | None
     epochs: int
     seconds: float
@@ -95,6 +98,16 @@ class Record:
         """Number of weights, where it was measured."""
         measured = self.measurements.get("parameters")
         return None if measured is None else int(measured["value"])
+
+    @property
+    def recipe(self) -> str:
+        """The drawn hyperparameters in one line, such as `learning_rate=0.00312 flip=True`."""
+        return " ".join(f"{name}={_rounded(v)}" for name, v in self.hyperparameters.items())
+
+    @property
+    def line(self) -> str:
+        """The network, and the recipe where one was drawn, in one line."""
+        return " | ".join(filter(None, (self.network, self.recipe)))
 
     def spread(self, name: str) -> float | None:
         """Interquartile range of a measurement, in its unit; None where there is none."""
@@ -150,6 +163,7 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
         measurements=attrs.get("measurements") or {},
         network=attrs.get("network", ""),
         digest=attrs.get("digest", ""),
+        hyperparameters=attrs.get("hyperparameters") or {},
         architecture=attrs.get("architecture"),
         epochs=int(spent.get("epochs", len(learned))),
         seconds=float(spent.get("seconds", 0.0)),
@@ -165,6 +179,10 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
 def _earlier(trial: FrozenTrial, key: str) -> int | None:
     number = trial.user_attrs.get(key)
     return number if isinstance(number, int) and 0 <= number < trial.number else None
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _outcome(state: TrialState) -> str:

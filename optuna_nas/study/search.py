@@ -37,8 +37,10 @@ from optuna_nas.objectives.registry import each_once
 from optuna_nas.pruners.callback import Monitor
 from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.spaces import Joint
+from optuna_nas.study.acceleration import precision
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
+from optuna_nas.study.counting import counters
 from optuna_nas.study.description import describe
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
@@ -73,7 +75,8 @@ class Search:
         pruner: `hyperband`, `learning-curve` (stops what is unlikely to end on the front),
             `freeze-thaw` (with `predictor`, which takes paused networks up again), `none`, or any
             Optuna pruner that allows several objectives.
-        trainer: Further arguments of the Lightning Trainer.
+        trainer: Further arguments of the Lightning Trainer, such as `precision`: by default bf16
+            autocast on a CUDA device that computes in it.
         threads: Threads that PyTorch may use for training; its own choice by default. Small
             networks train faster with 1, and never fight other workers for the cores.
         checkpoints: Folder from which a network that was paused, interrupted or lost is taken up
@@ -219,6 +222,7 @@ class Search:
             "module": describe(self.module),
             **self.fidelity.describe_training(),
             "trainer": describe(self.trainer),
+            "precision": precision(self.trainer),
         }
 
     @cached_property
@@ -387,8 +391,7 @@ class Search:
     def _make_sampler(self) -> BaseSampler:
         if isinstance(self.sampler, BaseSampler):
             return samplers.given(self.sampler, self.seed)
-        known = {o.name: None for o in self.optimised if o.stage != STAGES[-1]}
-        return samplers.by_name(self.sampler, self.seed, self.space, known)
+        return samplers.by_name(self.sampler, self.seed, self.space, counters(self))
 
     def _make_pruner(self) -> BasePruner:
         if isinstance(self.pruner, BasePruner):

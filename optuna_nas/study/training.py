@@ -26,6 +26,7 @@ from torch import nn
 from optuna_nas.measuring.turns import Training
 from optuna_nas.objectives import Candidate
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
+from optuna_nas.study.acceleration import ChannelsLast, near, precision
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
@@ -87,7 +88,9 @@ def fit(
         give_way = GiveWay()
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
-        callbacks = [give_way, *callbacks, fidelity, pruning]
+        if (number := precision(arguments)) != "32-true":
+            own["precision"] = number
+        callbacks = [give_way, ChannelsLast(), *callbacks, fidelity, pruning]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
             callbacks.append(checkpoints)
@@ -97,9 +100,11 @@ def fit(
         )
         refuse_relaunch(trainer)
         fidelity.check(trainer)
+        # A process of several has a device of its own, which only it knows.
+        device = torch.device("cpu") if trainer.world_size > 1 else trainer.strategy.root_device
         with (
             _interruptible(),
-            _served(data, fidelity, checkpoints),
+            _served(data, device, fidelity, checkpoints),
             fidelity.resizing(candidate.network, candidate.input_shape),
         ):
             trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
@@ -177,15 +182,26 @@ def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
 
 @contextmanager
 def _served(
-    data: LightningDataModule, fidelity: Fidelity, checkpoints: Checkpoints | None
+    data: LightningDataModule,
+    device: torch.device,
+    fidelity: Fidelity,
+    checkpoints: Checkpoints | None,
 ) -> Iterator[None]:
-    """Serve training batches as the budget says, and let checkpoints see the loaders."""
-    made = partial(_serve, data.train_dataloader, fidelity, checkpoints)
-    vars(data)["train_dataloader"] = made
+    """Serve batches near the device, those of training as the budget says.
+
+    Checkpoints see the training loaders.
+    """
+    train = partial(near, data.train_dataloader, device)
+    served = {
+        "train_dataloader": partial(_serve, train, fidelity, checkpoints),
+        "val_dataloader": partial(near, data.val_dataloader, device),
+    }
+    vars(data).update(served)
     try:
         yield
     finally:
-        del vars(data)["train_dataloader"]
+        for name in served:
+            del vars(data)[name]
 
 
 def _serve(make: Callable[[], Any], fidelity: Fidelity, checkpoints: Checkpoints | None) -> Any:

@@ -24,6 +24,7 @@ from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
 from optuna_nas.pruners import FreezeThaw
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.pruners.lineages import Lineages
+from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
@@ -120,7 +121,7 @@ class TrialRun:
 
     def _identify(self, drawn: Architecture | nn.Module) -> str:
         """Record which network this is, and return the identity of its training."""
-        parameters = self.trial.params
+        parameters = network_parameters(self.trial.params)
         line = " ".join(f"{name}={value}" for name, value in parameters.items())
         if isinstance(drawn, Architecture):
             line = drawn.describe()
@@ -132,6 +133,8 @@ class TrialRun:
         self._set("network", line)
         self._set("digest", digest)
         self._set("training", identity)
+        if self.hyperparameters:
+            self._set("hyperparameters", self.hyperparameters)
         self._set(
             "provenance",
             {"seed": self.seed, "device": device.fingerprint(), "versions": device.versions()},

@@ -42,7 +42,12 @@ class Piece(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A node of an architecture with the configuration of its block."""
+    """A module of an architecture with the configuration of its block.
+
+    Args:
+        node: Name of the module, which is that of its node unless several share it.
+        configuration: Of the block.
+    """
 
     node: str
     configuration: Configuration
@@ -51,14 +56,14 @@ class Place(NamedTuple):
 def places(
     architecture: Architecture, input_shape: tuple[int, ...], outputs: int
 ) -> tuple[Place, ...]:
-    """The living nodes of an architecture with their configurations, in topological order.
+    """The modules of an architecture with their configurations, in the order of first use.
 
     Raises:
         SpaceError: An architecture that cannot be built.
     """
     found = configurations(architecture, input_shape, outputs)
-    names = (node.name for node in architecture.alive)
-    return tuple(map(Place, names, found))
+    of_module = {n.module: c for n, c in zip(architecture.alive, found, strict=True)}
+    return tuple(Place(module, of_module[module]) for module in architecture.modules)
 
 
 def pieces(drawn: tuple[Place, ...] | nn.Module) -> tuple[Piece, ...]:

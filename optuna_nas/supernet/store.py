@@ -92,7 +92,7 @@ class SharedWeights(nn.Module):
         if isinstance(drawn, nn.Module):
             return Subnet(self, drawn, self._checked(pieces(drawn)))
         parts = self._parts(drawn)
-        found = tuple(piece for part in parts.values() for piece in part.pieces)
+        found = tuple(dict.fromkeys(piece for part in parts.values() for piece in part.pieces))
         skeleton = Network(drawn, {node: part.block for node, part in parts.items()})
         return Subnet(self, skeleton, self._checked(found))
 
@@ -178,7 +178,7 @@ class SharedWeights(nn.Module):
 
     def _parts(self, architecture: Architecture) -> dict[str, _Part]:
         """Name of a living node -> its block."""
-        names = (node.name for node in architecture.alive)
+        names = iter(architecture.modules)  # what nodes share is made once
 
         def make(kind: str, args: Mapping[str, Any], inputs: Any) -> tuple[_Part, tuple[int, ...]]:
             part = self._part(next(names), kind, args, inputs)

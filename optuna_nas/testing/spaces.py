@@ -12,6 +12,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import torch
@@ -20,10 +21,13 @@ from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
 from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS
 from optuna_nas.model import build
+from optuna_nas.samplers.virtual import Proposal, draw, heir
 
 __all__ = ["SpaceConformance"]
 
 SAMPLES = 100
+ANEW = 8
+"""Times that a network with a parameter without effect gets other weights."""
 
 
 def draws(space: Any, count: int = SAMPLES) -> Iterator[tuple[optuna.Trial, Architecture]]:
@@ -40,6 +44,20 @@ def inputs(network: torch.nn.Module, batch: int, input_shape: tuple[int, ...]) -
     return torch.randn(batch, *input_shape)
 
 
+def backward(network: torch.nn.Module, input_shape: tuple[int, ...]) -> set[str]:
+    """Run forward and backward once; the parameters that a change of the output does not feel."""
+    output = network(inputs(network, 4, input_shape))
+    assert output.shape[:2] == (4, 5)
+    assert torch.isfinite(output).all()
+    (output * torch.randn_like(output)).sum().backward()
+    silent = set()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        silent |= set() if parameter.grad.any() else {name}
+    return silent
+
+
 def unfolded(architecture: Architecture) -> str:
     """What a network computes, as the hash of a tree: a node that is read twice is two nodes.
 
@@ -51,6 +69,17 @@ def unfolded(architecture: Architecture) -> str:
         tree = f"{node}({','.join(sorted(read) if node.kind in COMMUTATIVE else read)})"
         texts[node.name] = sha256(tree.encode()).hexdigest()
     return texts[architecture.output]
+
+
+def wiring(architecture: Architecture) -> str:
+    """Kinds, arguments, connections and shared modules of the living nodes, without names."""
+    places = {INPUT: -1} | {node.name: place for place, node in enumerate(architecture.alive)}
+    modules = {module: place for place, module in enumerate(architecture.modules)}
+    rows = [
+        (n.kind, dict(n.args), [places[source] for source in n.inputs], modules[n.module])
+        for n in architecture.alive
+    ]
+    return json.dumps(rows, sort_keys=True)
 
 
 class SpaceConformance:
@@ -84,6 +113,16 @@ class SpaceConformance:
             known = digests.setdefault(architecture.digest, architecture)
             assert unfolded(known) == unfolded(architecture)
 
+    def test_networks_wired_alike_have_one_digest(self, space: Any) -> None:
+        """Whatever their parameters are: among samples, and others that differ in one or two."""
+        digests: dict[str, str] = {}
+        generator = np.random.default_rng(0)
+        for trial, architecture in draws(space):
+            parent = Proposal(trial.params, trial.distributions)
+            near = heir([parent], mutation=1 / len(trial.params), rng=generator)
+            for network in (architecture, draw(space, near).drawn):
+                assert digests.setdefault(wiring(network), network.digest) == network.digest
+
     def test_json_restores_every_sample(self, space: Any) -> None:
         for _, architecture in draws(space):
             restored = Architecture.from_json(architecture.to_json())
@@ -105,16 +144,13 @@ class SpaceConformance:
     def test_samples_run_forward_and_backward(
         self, space: Any, input_shape: tuple[int, ...]
     ) -> None:
+        """Each parameter has an effect: with some weights, since with others a ReLU may rest."""
         torch.manual_seed(0)
         for _, architecture in draws(space, 8):
-            network = build(architecture, input_shape, 5)
-            output = network(inputs(network, 4, input_shape))
-            assert output.shape[:2] == (4, 5)
-            assert torch.isfinite(output).all()
-            (output * torch.randn_like(output)).sum().backward()
-            for name, parameter in network.named_parameters():
-                assert parameter.grad is not None, name
-                assert torch.isfinite(parameter.grad).all(), name
+            silent = backward(build(architecture, input_shape, 5), input_shape)
+            for _ in range(ANEW):
+                silent &= silent and backward(build(architecture, input_shape, 5), input_shape)
+            assert not silent
 
     def test_a_restored_sample_computes_the_same(
         self, space: Any, input_shape: tuple[int, ...]

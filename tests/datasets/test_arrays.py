@@ -104,6 +104,38 @@ def test_inputs_are_left_alone_on_request() -> None:
     torch.testing.assert_close(total, expected, rtol=1e-4, atol=0.1)
 
 
+TABLE = np.column_stack([np.arange(100) * 7.0, np.arange(100) % 3, np.arange(100) % 2])
+
+
+def test_categories_are_counted_and_not_scaled() -> None:
+    data = ArrayDataModule(TABLE, Y, categorical=(2, 1), batch_size=100)
+    assert data.categories == {1: 3, 2: 2}
+    (x,) = batches(data)
+    assert [set(column.unique().tolist()) for column in x[:, 1:].T] == [{0, 1, 2}, {0, 1}]
+    torch.testing.assert_close(x[:, 0].std(correction=0), torch.tensor(1.0))
+
+
+def test_categories_are_a_part_of_what_the_data_is() -> None:
+    scaled, left = ArrayDataModule(TABLE, Y), ArrayDataModule(TABLE, Y, categorical=(1,))
+    assert scaled.categories == {}
+    assert scaled.fingerprint != left.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("x", "columns", "message"),
+    [
+        (TABLE, (3,), r"columns of x \(N, F\), from 0, got \(3,\)"),
+        (TABLE, (-1,), r"columns of x \(N, F\), from 0, got \(-1,\)"),
+        (X, (0,), r"columns of x \(N, F\).*shape \(100, 3, 4, 4\)"),
+        (TABLE / 2, (1,), r"column 1 to hold numbers of categories.*0.5"),
+        (TABLE - 1, (2,), r"column 2 to hold numbers of categories.*-1"),
+    ],
+)
+def test_columns_that_hold_no_categories_are_refused(x: Any, columns: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ArrayDataModule(x, Y, categorical=columns)
+
+
 class TestSeal:
     def test_the_test_is_sealed_until_it_is_run(self) -> None:
         data = ArrayDataModule(X, Y)

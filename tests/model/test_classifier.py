@@ -17,6 +17,7 @@ from optuna_nas.blocks import add_auxiliary_loss
 from optuna_nas.datasets import ArrayDataModule
 from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.model import Classifier
+from optuna_nas.model.focal import focal_loss
 from optuna_nas.model.metrics import RecallOf
 
 pytestmark = [
@@ -222,3 +223,59 @@ def test_what_blocks_add_to_the_loss_is_trained_and_not_validated() -> None:
     torch.testing.assert_close(found, expected)
     module.validation_step((x, y), 0)
     torch.testing.assert_close(module._sums[0][0], cross_entropy(module(x), y, reduction="sum"))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"loss": "focl"}, "loss among cross_entropy, focal, got 'focl'; did you mean 'focal'"),
+        ({"optimiser": "adam"}, "optimiser among adamw, sgd, got 'adam'"),
+        ({"learning_rate": 0.0}, "learning_rate above 0, got learning_rate=0.0"),
+        ({"weight_decay": -0.1}, "weight_decay from 0"),
+        ({"warmup_steps": 0}, "warmup_steps from 1"),
+        ({"label_smoothing": 1.0}, r"label_smoothing in \[0, 1\)"),
+        ({"augmentation": 1.5}, "augmentation from 0 to 1"),
+    ],
+)
+def test_options_out_of_range_are_refused_at_once(option: Any, message: str) -> None:
+    with pytest.raises(DescriptionError, match=message):
+        Classifier(nn.Linear(4, 2), **option)
+
+
+def test_another_loss_is_minimised_and_the_cross_entropy_logged() -> None:
+    module = Classifier(nn.Identity(), loss="focal")
+    logits, y = torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])
+    torch.testing.assert_close(module.training_step((logits, y), 0), focal_loss(logits, y))
+    module.validation_step((logits, y), 0)
+    torch.testing.assert_close(module._sums[0][0], cross_entropy(logits, y, reduction="sum"))
+
+
+class Watched(nn.Module):
+    """Notes the images that it gets in training and in validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 2)
+        self.seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen[self.training].append(x)
+        return self.linear(x.flatten(1))
+
+
+@pytest.mark.parametrize("options", [{"augmentation": 1.0}, {"flip": True}])
+def test_images_are_augmented_in_training_only_and_by_the_seed(options: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 1, 8, 8)).astype("float32")
+    trained = []
+    for _ in range(2):
+        seed_everything(0, verbose=False)
+        data = ArrayDataModule(x, np.arange(60) % 2, standardise=False, batch_size=60)
+        network = Watched()
+        train(Classifier(network, **options), data, 2)
+        (validated, _) = network.seen[False]
+        assert torch.equal(validated, data.val_dataloader().dataset[:][0])
+        trained.append(torch.stack(network.seen[True]))
+    assert torch.equal(*trained)
+    whole = data.train_dataloader().dataset[:][0]
+    same = (trained[0][0][:, None] == whole[None]).flatten(2).all(2).any(1)
+    assert same.float().mean() < 0.8

@@ -197,3 +197,16 @@ def test_attributes_that_make_no_sense_break_nothing() -> None:
     for attrs in ({"continues": -1}, {"reused_from": 99}, {"spent": None, "measurements": None}):
         study.add_trial(optuna.create_trial(values=[1.0, 2.0], user_attrs=attrs))
     assert status(study)["trials"] == 3
+
+
+def test_two_recipes_of_one_network_are_both_on_a_front() -> None:
+    study = make_study(names=("accuracy (fraction)", "loss"))
+    for number, (rate, values) in enumerate([(0.1, (0.9, 2.0)), (0.2, (0.8, 1.0))]):
+        hyperparameters = {"learning_rate": rate, "flip": bool(number)}
+        study.add_trial(make_trial(values, hyperparameters=hyperparameters))
+    study.add_trial(
+        make_trial((0.9, 2.0), "reused", hyperparameters={"learning_rate": 0.1, "flip": False})
+    )
+    found = front(study)
+    assert [record.number for record in found] == [0, 1]
+    assert found[0].recipe == "learning_rate=0.1 flip=False"

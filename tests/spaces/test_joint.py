@@ -15,6 +15,7 @@ import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.spaces import MLP, Joint
 from optuna_nas.study.description import describe
+from optuna_nas.study.record import records
 
 NETWORKS = MLP(
     layers=(1,),
@@ -149,6 +150,52 @@ def test_hyperparameters_that_nobody_takes_are_refused_at_once(
         )
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_values_that_a_recipe_refuses_are_refused_at_once(
+    data: nas.datasets.ArrayDataModule, wrapped: bool
+) -> None:
+    recipe = nas.model.Regressor if wrapped else nas.model.Classifier
+    refused = {
+        "optimiser among adamw, sgd, got 'adam'": {"optimiser": ("adamw", "adam")},
+        "loss among .*, got 'hinge'": {"loss": ("hinge",)},
+        "learning_rate above 0": {"learning_rate": FloatDistribution(0.0, 0.1)},
+    }
+    for message, hyperparameters in refused.items():
+        with pytest.raises(DescriptionError, match=message):
+            nas.Search(
+                name="x",
+                space=Joint(NETWORKS, **hyperparameters),
+                data=data,
+                module=partial(recipe, warmup_steps=9) if wrapped else recipe,
+                objectives=["validation_loss"],
+            )
+
+
+def test_every_hyperparameter_of_a_classifier_is_searched_in_one_study() -> None:
+    x = np.random.default_rng(0).normal(size=(80, 1, 8, 8)).astype("float32")
+    search = nas.Search(
+        name="all",
+        space=Joint(
+            NETWORKS,
+            learning_rate=FloatDistribution(1e-3, 1e-1, log=True),
+            weight_decay=FloatDistribution(1e-4, 1e-1, log=True),
+            batch_size=(16, 32),
+            optimiser=("adamw", "sgd"),
+            loss=("cross_entropy", "focal"),
+            label_smoothing=FloatDistribution(0.0, 0.2),
+            augmentation=FloatDistribution(0.0, 1.0),
+            flip=(False, True),
+        ),
+        data=nas.datasets.ArrayDataModule(x, (x[:, 0, 0, 0] > 0).astype("int64")),
+        objectives=["accuracy", "parameters"],
+        fidelity=nas.Budget(epochs=(1, 2)),
+    )
+    study = search.run(trials=6, storage=optuna.storages.InMemoryStorage())
+    assert {t.user_attrs["outcome"] for t in study.trials} <= {"trained", "pruned"}
+    names = {name.removesuffix("_index") for t in study.trials for name in t.params}
+    assert names == {"width", *(f"training.{name}" for name in search.space.hyperparameters)}
+
+
 def test_bounds_that_allow_nothing_are_refused() -> None:
     with pytest.raises(SpaceError, match="expected hyperparameters"):
         Joint(NETWORKS)
@@ -157,6 +204,38 @@ def test_bounds_that_allow_nothing_are_refused() -> None:
     for values in ((), 0.1, {"low": 1}, CategoricalDistribution((1, 2))):
         with pytest.raises(SpaceError, match="learning_rate"):
             Joint(NETWORKS, learning_rate=values)
+
+
+def modules(trial: optuna.Trial) -> torch.nn.Module:
+    width = trial.suggest_int("width", 4, 5)
+    return torch.nn.Sequential(
+        torch.nn.Linear(6, width), torch.nn.ReLU(), torch.nn.Linear(width, 2)
+    )
+
+
+@pytest.mark.parametrize("space", [NETWORKS, modules])
+def test_the_record_and_the_front_say_how_a_network_was_trained(
+    data: nas.datasets.ArrayDataModule, space: object
+) -> None:
+    search = nas.Search(
+        name="told",
+        space=Joint(space, learning_rate=(1e-3, 1e-2), batch_size=(16, 32)),
+        data=data,
+        objectives=["accuracy", "validation_loss"],
+        fidelity=nas.Budget(epochs=(1, 1)),
+        pruner="none",
+        sampler="random",
+    )
+    study = search.run(trials=12, storage=optuna.storages.InMemoryStorage())
+    trained = [r for r in records(study) if r.outcome == "trained"]
+    assert len({record.digest for record in trained}) == 2 < len(trained)
+    for record in trained:
+        trial = optuna.trial.FixedTrial(study.trials[record.number].params)
+        assert record.hyperparameters == search.space.training(trial)
+        assert record.line == f"{record.network} | {record.recipe}"
+        assert "learning_rate" not in record.network
+    for found in nas.reporting.front_json(study):
+        assert found["hyperparameters"].keys() == {"learning_rate", "batch_size"}
 
 
 def test_it_is_described_and_pickled() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from counting import everything
@@ -40,6 +41,22 @@ def test_counts_as_many_sets_of_parameters_as_documented() -> None:
     assert f"{36 * sum(own):,}" in str(MLP.__doc__)
 
 
+def test_categories_are_embedded_before_the_first_layer() -> None:
+    space = MLP(categories={4: 3, 1: 2}, embeddings=(2, 4))
+    trial = FixedTrial({**SHARED, "shared_width": True, "width_index": 0, "embedding": 4})
+    architecture = space(trial)
+    assert architecture.describe().startswith("embed_columns_categories1x2x4x3_width4 > linear")
+    assert nas.build(architecture, (5,), 1).layer1.linear.in_features == 3 + 2 * 4
+    with pytest.raises(SpaceError, match=r"different columns from 0 to 3, got \[\(1, 2\), \(4, 3"):
+        nas.build(architecture, (4,), 1)
+
+
+def test_categories_come_from_the_data() -> None:
+    x = np.column_stack([np.arange(60.0), np.arange(60) % 4])
+    data = nas.datasets.ArrayDataModule(x, np.arange(60.0), categorical=(1,))
+    assert MLP(categories=data.categories) == MLP(categories=[(1, 4)])
+
+
 @pytest.mark.parametrize("shape", [(13,), (1, 8, 8), (3, 5, 7), (2, 50)])
 @pytest.mark.parametrize("outputs", [1, 10])
 def test_takes_features_images_and_signals_for_values_or_classes(
@@ -59,6 +76,11 @@ def test_takes_features_images_and_signals_for_values_or_classes(
         ({"activations": ("tanh",)}, "activations among"),
         ({"norms": "batch-norm"}, r"norms among .* got \('batch-norm',\)"),
         ({"dropouts": (0.5, 1.0)}, r"dropouts of numbers in \[0.0, 1.0\), got \(0.5, 1.0\)"),
+        ({"categories": {1: 0}}, r"categories=\{column: count\}.* got \{1: 0\}"),
+        ({"categories": {-1: 2}}, "different columns from 0"),
+        ({"categories": [(1, 2), (1, 3)]}, "different columns"),
+        ({"categories": {"sex": 2}}, "different columns"),
+        ({"embeddings": (0,)}, "embeddings of integers"),
     ],
 )
 def test_bounds_that_allow_nothing_are_refused(bounds: dict[str, Any], message: str) -> None:

@@ -85,3 +85,15 @@ class TestWideImages(SpaceConformance):
     @pytest.fixture
     def input_shape(self) -> tuple[int, ...]:
         return (1, 12, 20)
+
+
+class TestTabularMLP(SpaceConformance):
+    """Columns of numbers and of categories."""
+
+    @pytest.fixture
+    def space(self) -> nas.spaces.MLP:
+        return nas.spaces.MLP(categories={0: 3, 5: 4}, widths=(8, 16, 24))
+
+    @pytest.fixture
+    def input_shape(self) -> tuple[int, ...]:
+        return (8,)

@@ -439,12 +439,14 @@ def test_several_processes_train_one_trial(search, url) -> None:
     told: list[tuple[int, int]] = []
     spawned = replace(
         search,
+        objectives=[*search.objectives, nas.objectives.Recall(classes=[0])],
         trainer={"strategy": "ddp_spawn", "devices": 2, "accelerator": "cpu"},
         fidelity=nas.Budget(2),
     )
     study = spawned.run(1, storage=url, on_epoch=lambda n, e, values: told.append((n, e)))
     assert [t.user_attrs["ended"] for t in study.trials] == ["trained to the end, 2 epochs"]
     assert told == [(0, 1), (0, 2)]
+    assert 0 <= study.trials[0].values[-1] <= 1
 
 
 def test_a_strategy_that_runs_the_script_again_is_refused(search, url) -> None:

@@ -115,3 +115,19 @@ def test_a_network_of_another_space_is_refused() -> None:
     )
     with pytest.raises(SpaceError, match="node 'block1'"):
         SharedWeights(CNN, (1, 8, 8), 10).network(wider)
+
+
+def test_transformers_share_weights_tied_layers_and_experts_included() -> None:
+    torch.manual_seed(0)
+    space = nas.spaces.Transformer(layers=(2, 3), widths=(8, 16), heads=(1, 2), ratios=(2, 4))
+    shared = SharedWeights(space, (32,), 64)
+    x, seen = torch.randint(64, (3, 32)), set()
+    for _, trial in zip(range(24), random_trials(0), strict=False):
+        drawn = space(trial)
+        seen.add(trial.params["tied"])
+        subnet = shared.network(drawn)
+        alone = nas.build(drawn, (32,), 64)
+        assert set(subnet.weights()) == set(alone.state_dict())
+        alone.load_state_dict(subnet.weights())
+        agree(subnet, alone, x)
+    assert seen == {False, True}

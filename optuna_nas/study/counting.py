@@ -1,0 +1,41 @@
+"""What can be counted on a network that a sampler only thinks of, in milliseconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from optuna_nas.architecture import Architecture
+from optuna_nas.exceptions import NASError
+from optuna_nas.objectives import FLOPs, Parameters
+from optuna_nas.objectives.candidate import Candidate
+from optuna_nas.objectives.objective import STAGES, Objective
+
+if TYPE_CHECKING:
+    from optuna_nas.study.search import Search
+
+__all__ = ["counters"]
+
+
+def counters(search: Search) -> dict[str, Callable[[Any], float] | None]:
+    """What of a search's objectives is known without training, as `samplers.Predictor` asks.
+
+    Returns:
+        Name -> what counts it exactly on the meta device, for parameters and FLOPs; None for what
+        has to be measured, such as a latency, and is learned from the trials that did.
+    """
+    known = [o for o in search.optimised if o.stage != STAGES[-1]]
+    exact = (Parameters, FLOPs)
+    return {o.name: partial(_count, search, o) if isinstance(o, exact) else None for o in known}
+
+
+def _count(search: Search, objective: Objective, drawn: Any) -> float:
+    """The value for a network; NaN where only its trial can tell, such as for a module."""
+    if not isinstance(drawn, Architecture):
+        return math.nan
+    try:
+        return objective(Candidate(drawn, search.input_shape, search.outputs)).value
+    except NASError:  # a network that does not build is for its trial to report
+        return math.nan

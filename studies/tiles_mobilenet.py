@@ -2,10 +2,11 @@
 
 1,344 photographs, of which seven in ten show no defect: the loss weighs classes by how rare they
 are, and recall is the mean over the five kinds of defect. Pictures of one tile are in one split,
-and there are some ten tiles of each defect to learn from: without flips, shifts and other light,
-networks learn them by heart and find no more than by chance (1/6). One image must take at most
-2 ms on one core. `OPTUNA_NAS_DATA` names the folder with
-`magtile_64x64.npz`. Half an hour on two cores.
+and there are some ten tiles of each defect to learn from. That is hard: networks learn them by
+heart, and flips, shifts and other light help only some above chance (1/6). Validation has five to
+two dozen pictures of a defect, so a recall is uncertain by a tenth or more. One image must take
+at most 2 ms on one core. `OPTUNA_NAS_DATA` names the folder with `magtile_64x64.npz`. A quarter
+of an hour on two cores.
 
     OPTUNA_NAS_DATA=data optuna-nas run studies/tiles_mobilenet.py
 """

@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
+from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
@@ -42,7 +43,7 @@ def report(trial: BaseTrial, step: int, values: Mapping[str, float]) -> None:
     """
     if not isinstance(trial, Trial):
         return
-    vector = in_order(values, trial.study)
+    vector = _ordered(values, _names(trial), len(trial.study.directions))
     if len(vector) == 1:
         trial.report(vector[0], step)
         return
@@ -95,11 +96,26 @@ def in_order(values: Mapping[str, float], study: optuna.Study) -> tuple[float, .
     Raises:
         ReportError: A key is missing or unknown, or a value is not a number.
     """
-    names = study.metric_names
+    return _ordered(values, study.metric_names, len(study.directions))
+
+
+def _names(trial: Trial) -> list[str] | None:
+    """Metric names of a trial's study, read from storage once a trial."""
+    if trial not in _NAMES:
+        _NAMES[trial] = trial.study.metric_names
+    return _NAMES[trial]
+
+
+_NAMES: WeakKeyDictionary[Trial, list[str] | None] = WeakKeyDictionary()
+
+
+def _ordered(
+    values: Mapping[str, float], names: list[str] | None, objectives: int
+) -> tuple[float, ...]:
     if names is None:
-        if len(values) != len(study.directions):
+        if len(values) != objectives:
             raise ReportError(
-                f"expected {len(study.directions)} values, one for each direction of the study, "
+                f"expected {objectives} values, one for each direction of the study, "
                 f"got {list(values)}; name the objectives by study.set_metric_names"
             )
         return tuple(_number(key, value) for key, value in values.items())

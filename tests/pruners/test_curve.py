@@ -151,3 +151,16 @@ def test_a_multi_objective_tpe_study_with_pruned_trials_runs():
     states = [trial.state for trial in study.trials]
     assert states.count(TrialState.PRUNED) > 5
     assert states.count(TrialState.COMPLETE) > 0
+
+
+def test_reports_read_nothing_from_storage_after_the_first(monkeypatch) -> None:
+    """Each read of a database costs as long as the write that has to be."""
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage, directions=["minimize", "maximize"])
+    study.set_metric_names(["loss", "accuracy"])
+    trial = study.ask()
+    report(trial, 1, {"accuracy": 0.5, "loss": 2.0})
+    monkeypatch.setattr(storage, "get_study_system_attrs", None)
+    report(trial, 2, {"accuracy": 0.75, "loss": 1.0})
+    monkeypatch.undo()
+    assert curve(study.trials[0], 2) == {1: (2.0, 0.5), 2: (1.0, 0.75)}

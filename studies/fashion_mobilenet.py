@@ -35,7 +35,6 @@ search = nas.Search(
         "constraints": [],
         "fidelity": nas.Budget(epochs=(1, 2)),
         "pruner": "none",
-        "seed": 3,
         "samples": 50,
         "trials": 36,
     },

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -35,6 +36,16 @@ def one_thread() -> None:
 def absent() -> Callable[[str], object]:
     """Skips a test for what is not installed here, and fails it in CI."""
     return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+
+
+@pytest.fixture
+def data_folder(absent: Callable[[str], object]) -> Path:
+    """The published data sets: where OPTUNA_NAS_DATA says, or beside the project."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("OPTUNA_NAS_DATA", beside))
+    if not folder.is_dir():
+        absent(f"no published data sets in {folder}: set OPTUNA_NAS_DATA to the folder")
+    return folder
 
 
 @pytest.fixture

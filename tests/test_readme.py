@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -148,12 +147,10 @@ def test_a_study_without_its_data_says_what_it_needs(
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda f: f.name)
 def test_every_study_runs_in_its_smoke_form(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: Callable[[str], object]
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     if reads_files(file):
-        folder = os.environ.get("OPTUNA_NAS_DATA", ROOT.parent / "shared" / "data")
-        if not Path(folder).is_dir():
-            absent(f"the published data sets are not in {folder}")
+        folder = request.getfixturevalue("data_folder")
         monkeypatch.setenv("OPTUNA_NAS_DATA", str(folder))
     copy = tmp_path / file.name
     copy.write_text(file.read_text())

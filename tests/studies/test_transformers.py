@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -27,10 +25,11 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", ["series_transformer", "shakespeare_transformer"])
 def test_its_smoke_form_completes_every_trial(
-    name: str, tmp_path: Path, absent: Callable[[str], object]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    if name.startswith("shakespeare") and not os.environ.get("OPTUNA_NAS_DATA"):
-        absent("no tinyshakespeare: set OPTUNA_NAS_DATA to the folder that has it")
+    if name.startswith("shakespeare"):
+        folder = request.getfixturevalue("data_folder")
+        monkeypatch.setenv("OPTUNA_NAS_DATA", str(folder))
     file = tmp_path / f"{name}.py"
     shutil.copy(STUDIES / file.name, file)
     result = CliRunner().invoke(main, ["run", str(file), "--smoke"])

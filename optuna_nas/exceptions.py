@@ -8,6 +8,7 @@ NASError
 ├── MeasurementError   a quantity that cannot be measured here
 ├── TrainingError      a training that went wrong: NaN loss, a monitor never logged
 └── StudyError         a stored study that cannot be opened or resumed
+    ├── SealedError    a test split that was used already
     └── SearchStopped  the search stopped itself: too many equal failures in a row
 """
 
@@ -17,6 +18,7 @@ __all__ = [
     "MeasurementError",
     "NASError",
     "ReportError",
+    "SealedError",
     "SearchStopped",
     "SpaceError",
     "StudyError",
@@ -54,6 +56,10 @@ class TrainingError(NASError):
 
 class StudyError(NASError):
     """A stored study that cannot be opened or resumed."""
+
+
+class SealedError(StudyError):
+    """A test split that was used for a finalist already."""
 
 
 class SearchStopped(StudyError):

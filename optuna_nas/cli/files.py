@@ -28,6 +28,7 @@ __all__ = [
     "load_search",
     "load_study",
     "open_study",
+    "search_of",
     "storage_url",
 ]
 
@@ -69,9 +70,14 @@ def load_file(file: Path, hint: str) -> ModuleType:
 
 def load_search(file: Path, smoke: bool) -> Search:
     """Load the `search` that a study file defines."""
+    return search_of(load_file(file, "STUDY.py"), file, smoke)
+
+
+def search_of(module: ModuleType, file: Path, smoke: bool) -> Search:
+    """The `search` that a study file defines, once it is loaded."""
     from optuna_nas.study import Search
 
-    search = getattr(load_file(file, "STUDY.py"), "search", None)
+    search = getattr(module, "search", None)
     if not isinstance(search, Search):
         raise click.BadParameter(
             f"expected {file} to define `search = optuna_nas.Search(...)`, got {search!r}",

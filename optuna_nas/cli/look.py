@@ -1,4 +1,4 @@
-"""Commands that look at a study: front, finalists, report, status, dashboard."""
+"""Commands that look at a study: front, report, status, dashboard."""
 
 from __future__ import annotations
 
@@ -30,31 +30,6 @@ def front(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
     optuna-nas front studies/digits_cnn.py --json
     """
     print_front(load_study(file, storage, smoke), as_json)
-
-
-@main.command()
-@STUDY
-@STORAGE
-@SMOKE
-@click.option("--count", default=3, show_default=True, type=click.IntRange(1), help="How many.")
-@JSON
-def finalists(file: Path, storage: str | None, smoke: bool, count: int, as_json: bool) -> None:
-    """Choose networks spread along the front, to be retrained.
-
-    \b
-    optuna-nas finalists studies/digits_cnn.py --count 3
-    """
-    from optuna_nas.finalists import select
-    from optuna_nas.reporting import front_json, networks_table
-
-    study = load_study(file, storage, smoke)
-    chosen = select(study, count)
-    if as_json:
-        numbers = {record.number for record in chosen}
-        found = [network for network in front_json(study) if network["number"] in numbers]
-        click.echo(json.dumps(found, indent=2))
-    else:
-        Console().print(networks_table(chosen, study))
 
 
 @main.command()

@@ -112,6 +112,11 @@ class ArrayDataModule(LightningDataModule):
         return 1 if self._y.ndim == 1 else int(self._y.shape[1])
 
     @property
+    def split_sizes(self) -> dict[str, int]:
+        """Samples of each split, by its name."""
+        return {name: len(split) for name, split in self._splits._asdict().items()}
+
+    @property
     def class_counts(self) -> Array | None:
         """Samples of each class (classes,) in the training split; None for a regression."""
         if self.classes is None:

@@ -1,5 +1,34 @@
-"""Finalists: the networks of a front that are worth more training."""
+"""Finalists: the networks of a front that are worth more training, and what they come to.
 
+    study -> select -> Finalist -> Retraining -> sealed test -> export -> folder
+
+Baselines go the same way beside them, up to the test.
+"""
+
+from optuna_nas.finalists.audit import audit
+from optuna_nas.finalists.baselines import baselines
+from optuna_nas.finalists.export import export
+from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.finalists.finals import Finals, choose_finalists, run_finals
+from optuna_nas.finalists.register import register
+from optuna_nas.finalists.retraining import Retrained, Retraining
+from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
+from optuna_nas.finalists.table import finals_table, plot_finalists
 
-__all__ = ["select"]
+__all__ = [
+    "Finalist",
+    "Finals",
+    "Retrained",
+    "Retraining",
+    "audit",
+    "baselines",
+    "choose_finalists",
+    "export",
+    "finals_table",
+    "plot_finalists",
+    "register",
+    "run_finals",
+    "sealed_test",
+    "select",
+]

@@ -40,6 +40,7 @@ class Classifier(Recipe):
         learning_rate: Peak of the learning rate.
         weight_decay: Weight decay, decoupled with adamw.
         warmup_steps: Steps until the peak, at least 1.
+        schedule: inverse_square_root, or cosine down to 0 at the end of training.
         label_smoothing: Share of the target spread over all classes, in training only.
         augmentation: Strength, 0 to 1, of random shifts and cutouts of images, in training only.
         flip: Whether images are mirrored at random, left to right, in training only.
@@ -50,8 +51,8 @@ class Classifier(Recipe):
             classes equally); or name -> what makes a torchmetrics metric from `num_classes`.
 
     Raises:
-        DescriptionError: An unknown metric, loss or optimiser, a number out of its range, or
-            weights that are no numbers above 0 or do not fit the data.
+        DescriptionError: An unknown metric, loss, optimiser or schedule, a number out of its
+            range, or weights that are no numbers above 0 or do not fit the data.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
     """
 
@@ -64,6 +65,7 @@ class Classifier(Recipe):
         learning_rate: float = 3e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
+        schedule: str = "inverse_square_root",
         label_smoothing: float = 0.0,
         augmentation: float = 0.0,
         flip: bool = False,
@@ -76,6 +78,7 @@ class Classifier(Recipe):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
+            schedule=schedule,
         )
         expect_number("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "in [0, 1)")
         expect_number("augmentation", augmentation, 0 <= augmentation <= 1, "from 0 to 1")

@@ -14,7 +14,7 @@ from optuna_nas.blocks import auxiliary_losses
 from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.names import choose
 
-__all__ = ["OPTIMISERS", "Batch", "Recipe", "expect_number"]
+__all__ = ["OPTIMISERS", "SCHEDULES", "Batch", "Recipe", "expect_number"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -36,13 +36,36 @@ OPTIMISERS: dict[str, Callable[[nn.Module, float, float], torch.optim.Optimizer]
 """Optimisers of a recipe; "sgd" has a Nesterov momentum of 0.9."""
 
 
-class Recipe(LightningModule):
-    """An optimiser, a learning rate that does not know when training ends, a watch on the loss.
+def _inverse_square_root(step: int, warmup: int, last: Callable[[], float]) -> float:
+    return math.sqrt(warmup / (step + 1))
 
-    The learning rate rises linearly for `warmup_steps` steps and then falls with the inverse
-    square root of the step: networks stopped at one rung have seen one schedule, whatever
-    their final epoch would have been. A recipe says by `loss` what is learned from a batch. What
-    blocks of the network add to it, such as load balancing, is part of training.
+
+def _cosine(step: int, warmup: int, last: Callable[[], float]) -> float:
+    end = last()
+    if math.isinf(end):
+        raise DescriptionError(
+            "expected a training of known length beside schedule='cosine', got one without; give "
+            "it epochs or steps, or use schedule='inverse_square_root'"
+        )
+    left = (end - step) / max(end - warmup, 1.0)
+    return (1 - math.cos(math.pi * min(max(left, 0.0), 1.0))) / 2
+
+
+SCHEDULES: dict[str, Callable[[int, int, Callable[[], float]], float]] = {
+    "cosine": _cosine,
+    "inverse_square_root": _inverse_square_root,
+}
+"""Factor of the learning rate at a step, after so many of warm-up, up to the last."""
+
+
+class Recipe(LightningModule):
+    """An optimiser, a schedule of the learning rate, a watch on the loss.
+
+    The learning rate rises linearly for `warmup_steps` steps. After that it falls with the inverse
+    square root of the step, which does not know when training ends: networks stopped at one rung
+    have seen one schedule, whatever their final epoch would have been. Or it falls along a cosine
+    to 0 at the end, for trainings that nobody stops. A recipe says by `loss` what is learned from
+    a batch. What blocks of the network add to it, such as load balancing, is part of training.
 
     Args:
         network: The network to train.
@@ -50,13 +73,14 @@ class Recipe(LightningModule):
         learning_rate: Peak of the learning rate.
         weight_decay: Weight decay, decoupled with adamw.
         warmup_steps: Steps until the peak, at least 1.
+        schedule: inverse_square_root, or cosine.
 
     Raises:
-        DescriptionError: An unknown optimiser, or a number out of its range.
+        DescriptionError: An unknown optimiser or schedule, or a number out of its range.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
 
-    Source: AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101; schedule, Vaswani et al. 2017,
-    arXiv:1706.03762, section 5.3.
+    Source: AdamW, Loshchilov and Hutter 2019, arXiv:1711.05101; inverse square root, Vaswani et
+    al. 2017, arXiv:1706.03762, section 5.3; cosine, Loshchilov and Hutter 2017, arXiv:1608.03983.
     """
 
     def __init__(
@@ -67,6 +91,7 @@ class Recipe(LightningModule):
         learning_rate: float,
         weight_decay: float,
         warmup_steps: int,
+        schedule: str = "inverse_square_root",
     ) -> None:
         super().__init__()
         expect_number("learning_rate", learning_rate, 0 < learning_rate < math.inf, "above 0")
@@ -77,6 +102,8 @@ class Recipe(LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
+        self.schedule = schedule
+        self._falling = choose("schedule", schedule, SCHEDULES)
         self._make = choose("optimiser", optimiser, OPTIMISERS)
         self._training_loss = torch.zeros(())
 
@@ -128,7 +155,10 @@ class Recipe(LightningModule):
 
     def _factor(self, step: int) -> float:
         done = (step + 1) / self.warmup_steps
-        return float(min(done, done**-0.5))
+        return done if done < 1 else self._falling(step, self.warmup_steps, self._last_step)
+
+    def _last_step(self) -> float:
+        return float(self.trainer.estimated_stepping_batches)
 
 
 def expect_number(name: str, value: float, legal: bool, wanted: str) -> None:

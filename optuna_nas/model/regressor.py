@@ -39,9 +39,10 @@ class Regressor(Recipe):
         learning_rate: Peak of the learning rate.
         weight_decay: Weight decay, decoupled with adamw.
         warmup_steps: Steps until the peak, at least 1.
+        schedule: inverse_square_root, or cosine down to 0 at the end of training.
 
     Raises:
-        DescriptionError: An unknown loss or optimiser, or a number out of its range.
+        DescriptionError: An unknown loss, optimiser or schedule, or a number out of its range.
         TrainingError: At the end of an epoch in which a loss was NaN or infinite.
     """
 
@@ -57,6 +58,7 @@ class Regressor(Recipe):
         learning_rate: float = 3e-3,
         weight_decay: float = 0.01,
         warmup_steps: int = 50,
+        schedule: str = "inverse_square_root",
     ) -> None:
         super().__init__(
             network,
@@ -64,6 +66,7 @@ class Regressor(Recipe):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             warmup_steps=warmup_steps,
+            schedule=schedule,
         )
         self._minimised = choose("loss", loss, LOSSES)
         self.register_buffer("mean", torch.zeros(()))
@@ -81,7 +84,8 @@ class Regressor(Recipe):
         wanted = (y.reshape(outputs.shape) - self.mean) / self.deviation
         return self._minimised(outputs, wanted)
 
-    def on_fit_start(self) -> None:
+    def setup(self, stage: str) -> None:
+        """Take the mean and the deviation of the targets where the data has them."""
         data = getattr(self.trainer, "datamodule", None)
         statistics = getattr(data, "target_statistics", None)
         if statistics is not None:

@@ -26,7 +26,8 @@ class Joint:
 
     A trial has both; they are no part of the network's digest, and are part of the identity of
     its training. A Search gives them to its `module` as keyword arguments, `batch_size` to its
-    data. Their parameters are named `training.<hyperparameter>`.
+    data; `seed` is that of the weights and the training. Their parameters are named
+    `training.<hyperparameter>`.
 
         Joint(CNN(), learning_rate=FloatDistribution(1e-3, 1e-1, log=True), batch_size=(32, 64))
 

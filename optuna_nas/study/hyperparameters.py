@@ -13,10 +13,14 @@ from torch import nn
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.model import Classifier, Regressor
 
-__all__ = ["BATCH_SIZE", "check_hyperparameters"]
+__all__ = ["BATCH_SIZE", "OURS", "SEED", "check_hyperparameters"]
 
 BATCH_SIZE = "batch_size"
-"""The one that is the data's, as in Lightning; all others are the module's."""
+"""The one that is the data's, as in Lightning."""
+SEED = "seed"
+"""The one that is the trial's: of the weights and of everything random in the training."""
+OURS = frozenset({BATCH_SIZE, SEED})
+"""Those that are not the module's."""
 
 
 def check_hyperparameters(
@@ -38,7 +42,7 @@ def check_hyperparameters(
             f"expected data with an attribute {BATCH_SIZE!r}, which a trial can set, got "
             f"{type(data).__name__} without; add it, and read it in train_dataloader"
         )
-    _check_names(set(choices) - {BATCH_SIZE}, module)
+    _check_names(set(choices) - OURS, module)
     if (module.func if isinstance(module, partial) else module) in (Classifier, Regressor):
         for name, value in _extremes(choices):
             module(nn.Identity(), **{name: value})
@@ -51,7 +55,7 @@ def _check_names(names: set[str], module: Callable[..., Any]) -> None:
     known = {parameter.name for parameter in taken}
     if unknown := sorted(names - known):
         raise DescriptionError(
-            f"expected hyperparameters among {', '.join(sorted({*known, BATCH_SIZE}))}, which "
+            f"expected hyperparameters among {', '.join(sorted({*known, *OURS}))}, which "
             f"the module takes beside the {network.name}, got {', '.join(unknown)}"
         )
 
@@ -61,5 +65,5 @@ def _extremes(choices: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, values in choices.items():
         if isinstance(values, FloatDistribution | IntDistribution):
             values = (values.low, values.high)
-        if name != BATCH_SIZE:
+        if name not in OURS:
             yield from ((name, value) for value in values)

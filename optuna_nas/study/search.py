@@ -44,7 +44,7 @@ from optuna_nas.study.counting import counters
 from optuna_nas.study.description import describe
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
-from optuna_nas.study.hyperparameters import BATCH_SIZE, check_hyperparameters
+from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS, check_hyperparameters
 from optuna_nas.study.loop import Callbacks, run_trials
 from optuna_nas.study.remeasure import Progress
 from optuna_nas.study.storage import connect
@@ -82,6 +82,8 @@ class Search:
         checkpoints: Folder from which a network that was paused, interrupted or lost is taken up
             again; by default `<name>.checkpoints` beside the study's SQLite file, or in the
             working directory. None for no checkpoints.
+        weights: Folder where the weights of networks trained to the end are kept, as safetensors;
+            by default they are not.
         seed: Seed of the sampler, of the weights and of the training.
         samples: Untrained networks drawn before a search with caps begins, to see what share of
             the space keeps them; 0 for none.
@@ -105,6 +107,7 @@ class Search:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     checkpoints: str | os.PathLike[str] | bool | None = True
+    weights: str | os.PathLike[str] | None = None
     seed: int = 0
     samples: int = 200
     trials: int = 100
@@ -281,7 +284,7 @@ class Search:
             network: The network.
             hyperparameters: What a `Joint` space has drawn.
         """
-        own = {name: value for name, value in hyperparameters.items() if name != BATCH_SIZE}
+        own = {name: value for name, value in hyperparameters.items() if name not in OURS}
         module = self.module(network, **own)
         if not isinstance(module, LightningModule):
             raise DescriptionError(

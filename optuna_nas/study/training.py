@@ -31,7 +31,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 
-__all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup"]
+__all__ = ["TRAINER", "OnEpoch", "calm", "fit", "seeded", "seeded_setup"]
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Told the number of a trial, the epochs it has trained, and the values it reported."""
@@ -82,7 +82,7 @@ def fit(
     callbacks = own.pop("callbacks", None) or []
     if isinstance(callbacks, Callback):
         callbacks = [callbacks]
-    with _calm(), _threads(threads), seeded_setup(data, data_seed):
+    with calm(), _threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
         module = make_module(candidate.network)
         give_way = GiveWay()
@@ -237,7 +237,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
+def calm() -> Iterator[None]:
     """Keep Lightning from repeating for every trial what it says of every run."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

@@ -28,8 +28,10 @@ from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
+from optuna_nas.study.hyperparameters import SEED
 from optuna_nas.study.record import noted
 from optuna_nas.study.training import OnEpoch, fit, seeded, seeded_setup
+from optuna_nas.study.weights import save_weights, weights_path
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -95,6 +97,9 @@ class TrialRun:
                     self._measure(candidate, stage)
             if any(o.stage == STAGES[-1] for o in self.search.measured):
                 candidate.metrics = self._train(candidate)
+                if self.search.weights is not None:
+                    path = weights_path(self.search.weights, identity, self.seed)
+                    save_weights(candidate.network, path)
             with seeded_setup(self.search.data, self.search.seed):
                 seeded(self._measure, self.seed, candidate, STAGES[-1])
             self._end("trained", f"trained to the end, {self.epochs} epochs")
@@ -117,6 +122,7 @@ class TrialRun:
             )
         check_distributions(self.search, self.trial)
         self.hyperparameters = self.search.hyperparameters(self.trial)
+        self.seed = self.hyperparameters.get(SEED, self.seed)
         return drawn
 
     def _identify(self, drawn: Architecture | nn.Module) -> str:

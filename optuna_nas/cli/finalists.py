@@ -1,0 +1,189 @@
+"""`optuna-nas finalists` and `optuna-nas audit`: from a front to networks that can be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from optuna_nas.cli.files import (
+    JSON,
+    SMOKE,
+    STORAGE,
+    STUDY,
+    load_file,
+    load_study,
+    open_study,
+    search_of,
+    storage_url,
+)
+from optuna_nas.cli.group import main
+
+if TYPE_CHECKING:
+    from optuna_nas.finalists import Finals, Retraining
+    from optuna_nas.study import Search
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@click.option("--top", metavar="K", type=click.IntRange(1), help="How many; 3 by default.")
+@click.option("--rule", default="spread", show_default=True, help="spread, knee or best.")
+@click.option(
+    "--within", metavar="NAME=VALUE", multiple=True, help="Only those that keep it: latency=8."
+)
+@click.option("--trial", metavar="N", multiple=True, type=int, help="Take this one, by hand.")
+@click.option("--seeds", metavar="S", type=click.IntRange(1), help="Trainings of each; 3.")
+@click.option("--epochs", metavar="N", type=click.IntRange(1), help="Twice the search's.")
+@click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
+@click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
+@click.option("--unseal", metavar="REASON", default="", help="Use a test again; this is kept.")
+@click.option("--choose-only", is_flag=True, help="Say which would be taken, and train nothing.")
+@JSON
+def finalists(
+    file: Path,
+    storage: str | None,
+    smoke: bool,
+    top: int | None,
+    rule: str,
+    within: tuple[str, ...],
+    trial: tuple[int, ...],
+    no_baselines: bool,
+    unseal: str,
+    choose_only: bool,
+    as_json: bool,
+    **recipe: Any,
+) -> None:
+    """Train networks of the front anew, beside baselines, test them once, and export them.
+
+    STUDY.py may define `retraining = optuna_nas.finalists.Retraining(...)`, the recipe, and
+    `references = {"name": make_network}`, networks to compare with. Interrupted, the same command
+    goes on; finished, it prints what is stored.
+
+    \b
+    optuna-nas finalists studies/digits_cnn.py --top 3 --seeds 3
+    optuna-nas finalists studies/digits_cnn.py --rule best --within latency=0.3
+    """
+    from optuna_nas.finalists import choose_finalists, run_finals
+    from optuna_nas.reporting import front_json, networks_table
+
+    module = load_file(file, "STUDY.py")
+    search = search_of(module, file, smoke)
+    study = open_study(search, storage_url(file, search, storage))
+    chosen = choose_finalists(search, study, top, rule, _caps(within), trial)
+    if choose_only:
+        numbers = {record.number for record in chosen}
+        if as_json:
+            found = [network for network in front_json(study) if network["number"] in numbers]
+            click.echo(json.dumps(found, indent=2))
+        else:
+            Console().print(networks_table(chosen, study))
+        return
+    with Console(stderr=True).status("") as shown:
+        finals = run_finals(
+            search,
+            search.study(study._storage),
+            chosen,
+            _recipe(module, search, smoke, recipe),
+            getattr(module, "references", None),
+            compare=not no_baselines,
+            reason=unseal,
+            progress=shown.update,
+            on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),
+        )
+    _show(finals, file, as_json)
+
+
+@main.command()
+@STUDY
+@STORAGE
+@SMOKE
+@JSON
+def audit(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
+    """Print every decision of a search: seeds, versions, digests, uses of the test.
+
+    Digests are computed again; ends with exit code 1 where one is wrong, or a test was used
+    twice.
+
+    \b
+    optuna-nas audit studies/digits_cnn.py --json
+    """
+    from optuna_nas.finalists import audit as audited
+
+    found = audited(load_study(file, storage, smoke))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for name, value in found.items():
+            _print(name, value)
+    if found["wrong"]:
+        raise SystemExit(1)
+
+
+def _caps(within: tuple[str, ...]) -> dict[str, float]:
+    caps = {}
+    for cap in within:
+        name, _, value = cap.partition("=")
+        try:
+            caps[name] = float(value)
+        except ValueError:
+            raise click.BadParameter(
+                f"expected NAME=VALUE, such as latency=8, got {cap!r}", param_hint="--within"
+            ) from None
+    return caps
+
+
+def _recipe(module: object, search: Search, smoke: bool, given: Mapping[str, Any]) -> Retraining:
+    from optuna_nas.finalists import Retraining
+
+    recipe = getattr(module, "retraining", None) or Retraining()
+    if not isinstance(recipe, Retraining):
+        raise click.BadParameter(
+            f"expected retraining = optuna_nas.finalists.Retraining(...), got {recipe!r}",
+            param_hint="STUDY.py",
+        )
+    if smoke:
+        recipe = replace(recipe, epochs=search.fidelity.max_epochs)
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _line(status: object, epoch: int, values: Mapping[str, float]) -> str:
+    done = str(status).partition(": epoch")[0]
+    found = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return f"{done}: epoch {epoch}, {found}"
+
+
+def _show(finals: Finals, file: Path, as_json: bool) -> None:
+    from optuna_nas.finalists import finals_table, plot_finalists
+
+    units = {objective.name: objective.unit for objective in finals.search.optimised}
+    page = file.with_name(f"{finals.search.name}.finalists.html")
+    plot_finalists(finals.as_json(), units).write_html(page, include_plotlyjs=True)
+    if as_json:
+        click.echo(json.dumps(finals.as_json(), indent=2))
+    else:
+        console = Console()
+        console.print(finals.verdict, markup=False, highlight=False)
+        console.print(finals_table(finals.as_json()))
+        cost = ", ".join(f"{value} {name}" for name, value in finals.cost.items())
+        console.print(f"The search cost {cost}.", markup=False, highlight=False)
+        for final in finals.found:
+            console.print(f"{final.retrained.finalist.name}: {final.folder}", markup=False)
+    for warning in [*finals.warnings, *(note for f in finals.finals for note in f.notes)]:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"plot: {page}", err=True)
+
+
+def _print(name: str, value: Any) -> None:
+    if isinstance(value, list):
+        click.echo(f"{name}: {len(value)}")
+        for item in value:
+            click.echo(f"  {item if isinstance(item, str | int) else json.dumps(item)}")
+    else:
+        click.echo(f"{name}: {json.dumps(value) if isinstance(value, dict) else value}")

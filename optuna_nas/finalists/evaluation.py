@@ -1,0 +1,94 @@
+"""Trained finalist -> its metrics on a split, by the very recipe that trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule, Trainer
+from optuna.trial import FixedTrial
+from torch import nn
+
+from optuna_nas.exceptions import DataError, StudyError
+from optuna_nas.finalists.retraining import PARAMETER, Retrained
+from optuna_nas.objectives import Candidate, Metric
+from optuna_nas.study.training import TRAINER, calm, seeded, seeded_setup
+from optuna_nas.study.weights import load_weights, weights_path
+
+__all__ = ["candidate", "evaluate", "weights_of"]
+
+
+def candidate(retrained: Retrained, seed: int) -> Candidate:
+    """A finalist as one of its trainings left it: drawn, built, and given its weights.
+
+    Args:
+        retrained: The finalist.
+        seed: Seed of the training.
+
+    Raises:
+        StudyError: Its weights are not there any more.
+    """
+    search = retrained.search
+    drawn = seeded(search.space, seed, FixedTrial({PARAMETER: seed}))
+    found = Candidate(drawn, search.input_shape, search.outputs, seed=seed, data=search.data)
+    path = weights_of(retrained, seed)
+    if not path.is_file():
+        raise StudyError(
+            f"expected the weights of {retrained.finalist.name}, seed {seed}, in {path}, got no "
+            "such file; put it back, or train under another label"
+        )
+    load_weights(found.network, path)
+    return found
+
+
+def weights_of(retrained: Retrained, seed: int) -> Path:
+    """The file with the weights of a training."""
+    assert retrained.search.weights is not None
+    return weights_path(retrained.search.weights, retrained.trainings[str(seed)], seed)
+
+
+def evaluate(retrained: Retrained, seed: int) -> dict[str, float]:
+    """What a training came to on the test split: trained objective -> value.
+
+    Nothing here says whether the test may be used; `sealed_test` does.
+
+    Args:
+        retrained: The finalist.
+        seed: Seed of the training.
+
+    Raises:
+        DataError: The data has no test split.
+    """
+    search = retrained.search
+    network = candidate(retrained, seed).network
+    logged = seeded(_validate, seed, retrained, network)
+    metrics = [o for o in search.measured if isinstance(o, Metric)]
+    return {objective.name: objective.logged(logged) for objective in metrics}
+
+
+def _validate(retrained: Retrained, network: nn.Module) -> dict[str, float]:
+    search = retrained.search
+    module = search.make_module(network)
+    with calm(), seeded_setup(search.data, search.seed), _tested(search.data):
+        trainer = Trainer(**{**TRAINER, **search.trainer, "callbacks": []})
+        trainer.validate(module, datamodule=search.data, verbose=False)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+@contextmanager
+def _tested(data: LightningDataModule) -> Iterator[None]:
+    """Serve the test split where Lightning asks for validation; sealed again after it."""
+    if type(data).test_dataloader is LightningDataModule.test_dataloader:
+        raise DataError(
+            f"expected data with a test split, got {type(data).__name__} without "
+            "test_dataloader; define it, and its split in setup('test')"
+        )
+    data.prepare_data()
+    data.setup("test")
+    vars(data)["val_dataloader"] = data.test_dataloader
+    try:
+        yield
+    finally:
+        del vars(data)["val_dataloader"]
+        data.teardown("test")

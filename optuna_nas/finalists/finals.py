@@ -1,0 +1,328 @@
+"""Finalists of a search, from the front to a table: trained anew, compared, tested, exported."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from lightning.pytorch import LightningDataModule
+from scipy.stats import spearmanr
+from torch import nn
+
+from optuna_nas.exceptions import DescriptionError, NASError
+from optuna_nas.finalists.baselines import baselines
+from optuna_nas.finalists.export import Form, export
+from optuna_nas.finalists.finalist import Finalist, of_trial
+from optuna_nas.finalists.register import register
+from optuna_nas.finalists.retraining import Retrained, Retraining
+from optuna_nas.finalists.sealed import Values, sealed_test
+from optuna_nas.finalists.select import select
+from optuna_nas.reporting import front, totals
+from optuna_nas.study import Search
+from optuna_nas.study.checkpoints import folder_of
+from optuna_nas.study.record import Record
+from optuna_nas.study.training import OnEpoch
+
+__all__ = ["FINALS", "Final", "Finals", "choose_finalists", "run_finals"]
+
+FINALS = "finalists"
+"""User attribute of a search's study: what its finalists came to, as `Finals.as_json`."""
+LOW = 0.5
+"""Rank correlation of search and retraining below which the search's ranks say little."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Final:
+    """A finalist or baseline at the end.
+
+    Args:
+        retrained: It, and its trainings.
+        tested: Its values on the test split, by seed; empty where there is none.
+        forms: What it was exported as; empty for baselines.
+        folder: Its folder; None for baselines.
+        notes: What could not be done, and why.
+    """
+
+    retrained: Retrained
+    tested: Values
+    forms: Sequence[Form] = ()
+    folder: Path | None = None
+    notes: Sequence[str] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """`name, role, digest, values, test, cost, folder` and more, as JSON values."""
+        retrained, finalist = self.retrained, self.retrained.finalist
+        names = [objective.name for objective in retrained.search.optimised]
+        by_seed = {
+            name: {str(seed): record.values[name] for seed, record in retrained.trained.items()}
+            for name in names
+        }
+        tested: dict[str, dict[str, float]] = {}
+        for seed, values in self.tested.items():
+            for name, value in values.items():
+                tested.setdefault(name, {})[str(seed)] = value
+        records = retrained.trained.values()
+        return {
+            "name": finalist.name,
+            "role": finalist.role,
+            "digest": retrained.digest,
+            "network": next((record.line for record in records), ""),
+            "parameters": next((record.parameters for record in records), None),
+            "searched": dict(finalist.searched),
+            "values": {name: _summary(found) for name, found in by_seed.items()},
+            "test": {name: _summary(found) for name, found in tested.items()} or None,
+            "cost": {
+                "epochs": sum(record.epochs for record in records),
+                "seconds": round(sum(record.seconds for record in records), 1),
+            },
+            "forms": [form.as_json() for form in self.forms],
+            "trainings": retrained.trainings,
+            "folder": None if self.folder is None else str(self.folder),
+            "missing": {str(seed): why for seed, why in retrained.missing.items()},
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Finals:
+    """All finalists and baselines of a search.
+
+    Args:
+        search: The search.
+        finals: The finalists, best first, then the baselines.
+        cost: What the search cost: trials, epochs, seconds.
+    """
+
+    search: Search
+    finals: Sequence[Final]
+    cost: Mapping[str, Any]
+
+    @property
+    def found(self) -> list[Final]:
+        """Those of the front."""
+        return [final for final in self.finals if final.retrained.finalist.role == "front"]
+
+    @property
+    def others(self) -> list[Final]:
+        """Those to compare with."""
+        return [final for final in self.finals if final.retrained.finalist.role != "front"]
+
+    @property
+    def correlation(self) -> float:
+        """Spearman's correlation of search and retraining over the front; NaN below three.
+
+        Of the objective that differs by training: the first such.
+        """
+        trained = [o.name for o in self.search.optimised if o.stage == "trained"]
+        kept = [f.retrained for f in self.found if f.retrained.trained]
+        if not trained or len(kept) < 3:
+            return math.nan
+        searched = [one.finalist.searched[trained[0]] for one in kept]
+        again = [one.mean(trained[0]) for one in kept]
+        if len(set(searched)) == 1 or len(set(again)) == 1:
+            return math.nan
+        return float(spearmanr(searched, again).statistic)
+
+    @property
+    def verdict(self) -> str:
+        """In a sentence, whether the search found better than the baselines."""
+        lost = [f.retrained.finalist.name for f in self.others if self._beaten_by(f)]
+        if lost:
+            return (
+                f"The search did not beat {', '.join(lost)}: as good as a finalist in every "
+                "objective, and better in one."
+            )
+        won = [f.retrained.finalist.name for f in self.others if self._beats(f)]
+        rest = len(self.others) - len(won)
+        if not self.others:
+            return "Nothing was compared with the finalists."
+        elsewhere = f"; {rest} more are a trade-off" if rest else ""
+        beaten = ", ".join(won) or "none of the baselines"
+        return f"A finalist beats {beaten} in every objective{elsewhere}."
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the result doubtful."""
+        found = [
+            f"{final.retrained.finalist.name} is not trained with seed {seed}: {why}"
+            for final in self.finals
+            for seed, why in final.retrained.missing.items()
+        ]
+        if self.correlation < LOW:
+            found.append(
+                f"search and retraining order the finalists differently (Spearman "
+                f"{self.correlation:.2f}): train longer in the search, or take more finalists"
+            )
+        return found
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Each final as JSON values."""
+        return [final.as_json() for final in self.finals]
+
+    def _beats(self, other: Final) -> bool:
+        return any(self._dominates(final, other) for final in self.found)
+
+    def _beaten_by(self, other: Final) -> bool:
+        return any(self._dominates(other, final) for final in self.found)
+
+    def _dominates(self, one: Final, other: Final) -> bool:
+        if not (one.retrained.trained and other.retrained.trained):
+            return False
+        better = []
+        for objective in self.search.optimised:
+            sign = 1 if objective.direction == "maximize" else -1
+            means = (final.retrained.mean(objective.name) for final in (one, other))
+            first, second = means
+            better.append(sign * (first - second))
+        return min(better) >= 0 and max(better) > 0
+
+
+def choose_finalists(
+    search: Search,
+    study: optuna.Study,
+    top: int | None = None,
+    rule: str = "spread",
+    within: Mapping[str, float] | None = None,
+    numbers: Sequence[int] = (),
+) -> list[Record]:
+    """The trials of a front that shall be trained in full.
+
+    Args:
+        search: The search.
+        study: Its study.
+        top: How many; three, or as many as there are, by default.
+        rule: As in `select`.
+        within: As in `select`.
+        numbers: As in `select`.
+
+    Raises:
+        DescriptionError: There are none, or fewer than were asked for.
+    """
+    there = front(study)
+    if not there:
+        raise DescriptionError(
+            f"expected complete trials in study {search.name!r}, got none; run it first"
+        )
+    chosen = select(study, top or min(3, len(there)), rule, within, numbers)
+    if not chosen or (top is not None and not numbers and len(chosen) < top):
+        kept = " that are good enough" if within else ""
+        raise DescriptionError(
+            f"expected at least {top or 1} networks on the front{kept}, got {len(chosen)}; ask "
+            "for fewer, run more trials, or give the search more objectives"
+        )
+    return chosen
+
+
+def run_finals(
+    search: Search,
+    study: optuna.Study,
+    chosen: Sequence[Record],
+    recipe: Retraining | None = None,
+    references: Mapping[str, Callable[[], nn.Module]] | None = None,
+    compare: bool = True,
+    reason: str = "",
+    progress: Progress = lambda text: None,
+    on_epoch: OnEpoch | None = None,
+) -> Finals:
+    """Train finalists and baselines by one recipe, test them once, export and register them.
+
+    What is done already is read, so that it goes on where it was stopped.
+
+    Args:
+        search: The search.
+        study: Its study.
+        chosen: Trials of its front.
+        recipe: How all of them are trained.
+        references: Networks of the user's own to compare with, name -> what makes one.
+        compare: Whether baselines are trained too.
+        reason: Why the test may be used again for what was tested before.
+        progress: Told what is being done.
+        on_epoch: As in `Search.run`.
+
+    Raises:
+        StudyError: They were trained by another recipe, or on other data; or the test was used.
+        DescriptionError: What was asked for does not fit the search.
+    """
+    recipe = recipe or Retraining()
+    folder = _folder(search, study)
+    finalists = [of_trial(study, record, search.space) for record in chosen]
+    if compare:
+        finalists += baselines(search, chosen, recipe.seeds, references or {})
+    spent = totals(study)
+    cost = {
+        "trials": sum(spent.counts.values()),
+        "epochs": spent.epochs,
+        "seconds": round(spent.seconds, 1),
+    }
+    before = {final["name"]: final for final in study.user_attrs.get(FINALS, [])}
+    storage, weights, trained = study._storage, folder / "weights", []
+    for number, finalist in enumerate(finalists, start=1):
+        progress(f"training {finalist.name} ({number} of {len(finalists)})")
+        trained.append(recipe(search, finalist, storage, weights, on_epoch))
+    finals = []
+    for retrained in trained:  # the test last: nothing is chosen after it
+        name = retrained.finalist.name
+        progress(f"testing and exporting {name}")
+        finals.append(_finish(study, retrained, folder, cost, reason, before.get(name, {})))
+    result = Finals(search, finals, cost)
+    study.set_user_attr(FINALS, result.as_json())
+    return result
+
+
+def _finish(
+    study: optuna.Study,
+    retrained: Retrained,
+    folder: Path,
+    cost: Mapping[str, Any],
+    reason: str,
+    before: Mapping[str, Any],
+) -> Final:
+    if retrained.best is None or retrained.missing:
+        return Final(retrained, {}, notes=["neither tested nor exported: trainings are missing"])
+    has_test = (
+        type(retrained.search.data).test_dataloader is not LightningDataModule.test_dataloader
+    )
+    tested = sealed_test(study, retrained, reason) if has_test else {}
+    notes = [] if has_test else ["the data has no test split"]
+    finalist = retrained.finalist
+    if finalist.role != "front":
+        return Final(retrained, tested, notes=notes)
+    own, forms = folder / _slug(finalist), []
+    if before.get("trainings") == retrained.trainings and before["forms"] and own.is_dir():
+        forms = [Form(**form) for form in before["forms"]]
+        return Final(retrained, tested, forms, own, before["notes"])
+    try:
+        forms = export(retrained, retrained.best, own)
+    except NASError as error:
+        notes.append(f"not exported: {error}")
+    try:
+        register(retrained, retrained.best, own, forms, tested, cost)
+    except DescriptionError as error:
+        notes.append(f"not registered: {error}")
+    return Final(retrained, tested, forms, own, notes)
+
+
+def _folder(search: Search, study: optuna.Study) -> Path:
+    beside = folder_of(True, search.name, study._storage)
+    assert beside is not None
+    return beside.with_suffix(".finalists")
+
+
+def _slug(finalist: Finalist) -> str:
+    return re.sub(r"[^\w.-]", "_", finalist.name)
+
+
+def _summary(by_seed: Mapping[str, float]) -> dict[str, Any]:
+    values = list(by_seed.values())
+    mean = sum(values) / len(values) if values else None
+    deviation = None
+    if len(values) > 1 and mean is not None:
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return {"mean": mean, "deviation": deviation, "by_seed": dict(by_seed)}

@@ -1,0 +1,296 @@
+"""Finalist -> a study of its own, in which it is trained in full, once for each seed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
+from optuna.distributions import IntDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+from torch import Tensor
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.model.recipe import Recipe
+from optuna_nas.objectives import Metric, Objective, Weighted, resolve
+from optuna_nas.spaces import Joint
+from optuna_nas.study import Budget, Search
+from optuna_nas.study.hyperparameters import OURS, SEED
+from optuna_nas.study.lease import requeue
+from optuna_nas.study.record import Record, records
+from optuna_nas.study.training import OnEpoch
+
+__all__ = ["Averaging", "Retrained", "Retraining", "uncapped"]
+
+PARAMETER = f"training.{SEED}"
+SEEDS = IntDistribution(0, 2**31 - 1)
+
+
+class Averaging(WeightAveraging):
+    """Validates, and keeps in the end, the exponential moving average of weights and buffers.
+
+    After n steps the average keeps min(decay, (1 + n) / (10 + n)) of itself, so that a short
+    training soon forgets the weights that it began with.
+
+    Args:
+        decay: Share of the average that stays at each step, at most.
+
+    Source: Polyak and Juditsky 1992, doi:10.1137/0330046; the warm-up as in TensorFlow's
+    ExponentialMovingAverage.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(avg_fn=self._averaged)
+        self.decay = decay
+
+    def _averaged(self, average: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
+        if not average.is_floating_point():  # a count of batches
+            return new
+        n = int(steps)
+        return torch.lerp(new, average, min(self.decay, (1 + n) / (10 + n)))
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A finalist, and what its trainings came to.
+
+    Args:
+        finalist: The finalist.
+        search: The search whose trials are its trainings.
+        study: Its study.
+        trained: Seed -> the record of a finished training.
+        missing: Seed -> why there is none.
+    """
+
+    finalist: Finalist
+    search: Search
+    study: optuna.Study
+    trained: Mapping[int, Record]
+    missing: Mapping[int, str]
+
+    def values(self, name: str) -> list[float]:
+        """An objective's values, by seed."""
+        return [record.values[name] for record in self.trained.values()]
+
+    def mean(self, name: str) -> float:
+        """An objective's mean over the seeds; NaN where nothing was trained."""
+        values = self.values(name)
+        return statistics.fmean(values) if values else math.nan
+
+    def deviation(self, name: str) -> float:
+        """An objective's standard deviation over the seeds; NaN for fewer than two."""
+        values = self.values(name)
+        return statistics.stdev(values) if len(values) > 1 else math.nan
+
+    @property
+    def digest(self) -> str:
+        """Identity of the network; empty where nothing was trained."""
+        return next((record.digest for record in self.trained.values()), "")
+
+    @property
+    def trainings(self) -> dict[str, str]:
+        """Seed, as text -> identity of the training."""
+        trials = self.study.get_trials(deepcopy=False)
+        return {
+            str(seed): trials[record.number].user_attrs["training"]
+            for seed, record in self.trained.items()
+        }
+
+    @property
+    def best(self) -> int | None:
+        """The seed with the best first trained objective; None where nothing was trained."""
+        if not self.trained:
+            return None
+        objective = self.search.optimised[_judge(self.search)]
+        sign = 1 if objective.direction == "maximize" else -1
+        return max(self.trained, key=lambda s: sign * self.trained[s].values[objective.name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """The full recipe: every finalist and baseline is trained by it, with the same seeds.
+
+    The search's own recipe, longer, with a schedule that knows its end (recipes of this package
+    only; another LightningModule keeps its own), weights averaged over the last steps, and no
+    caps. Precision, class weights, label smoothing, augmentation and the like are arguments of
+    `module`. Interrupted or killed, it goes on where it was.
+
+    Args:
+        epochs: Epochs of a training, or of what the search's budget counts as such; twice the
+            search's longest by default.
+        seeds: Trainings of each network, with the seeds 0, 1, ...
+        schedule: Of the learning rate: cosine, or inverse_square_root.
+        average: Decay of the moving average of the weights; None for none.
+        patience: Epochs without progress of the first trained objective, after which a training
+            ends; None to train to the end. The values are those of its last epoch.
+        module: Makes the LightningModule from a network; that of the search by default.
+        trainer: Further arguments of the Lightning Trainer; they override the search's.
+        label: What the studies are called after: with another label, another recipe can be tried
+            beside the first.
+
+    Raises:
+        DescriptionError: A number out of its range.
+    """
+
+    epochs: int | None = None
+    seeds: int = 3
+    schedule: str = "cosine"
+    average: float | None = 0.99
+    patience: int | None = None
+    module: Callable[..., LightningModule] | None = None
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    label: str = "finalists"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "seeds", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DescriptionError(f"expected {name} of at least 1, got {name}={value}")
+        if self.average is not None and not 0 < self.average < 1:
+            raise DescriptionError(f"expected average between 0 and 1, got {self.average}")
+
+    def search(self, search: Search, finalist: Finalist, weights: Path) -> Search:
+        """The search whose trials are the trainings of a finalist.
+
+        Args:
+            search: The search that found it.
+            finalist: The finalist.
+            weights: Folder for the weights.
+        """
+        own = {k: v for k, v in finalist.hyperparameters.items() if k not in OURS}
+        return Search(
+            name=f"{search.name}@{self.label}/{finalist.name}",
+            space=Joint(finalist.space, **{SEED: SEEDS}),
+            data=search.data_for(finalist.hyperparameters),
+            objectives=[uncapped(objective) for objective in search.optimised],
+            constraints=[uncapped(objective) for objective in search.capped],
+            module=self._module(search, own),
+            fidelity=self._budget(search.fidelity),
+            sampler="random",
+            pruner="none",
+            trainer=self._trainer(search),
+            threads=search.threads,
+            weights=weights,
+            seed=search.seed,
+            samples=0,
+        )
+
+    def __call__(
+        self,
+        search: Search,
+        finalist: Finalist,
+        storage: BaseStorage,
+        weights: Path,
+        on_epoch: OnEpoch | None = None,
+    ) -> Retrained:
+        """Do what is missing of the trainings of a finalist.
+
+        Args:
+            search: The search that found it.
+            finalist: The finalist.
+            storage: Where the study of its trainings is.
+            weights: Folder for the weights.
+            on_epoch: As in `Search.run`.
+
+        Raises:
+            StudyError: It was trained by another recipe, or on other data; says what changed.
+        """
+        own = self.search(search, finalist, weights)
+        study = own.study(storage)
+        requeue(study)
+        under_way = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
+        begun = {_seed(trial) for trial in study.get_trials(deepcopy=False, states=under_way)}
+        for seed in range(self.seeds):
+            if seed not in begun:
+                study.enqueue_trial({PARAMETER: seed})
+        while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            own.run(trials=1, storage=storage, on_epoch=on_epoch)
+        return self.read(own, finalist, study)
+
+    def read(self, own: Search, finalist: Finalist, study: optuna.Study) -> Retrained:
+        """What the trainings of a finalist have come to so far.
+
+        Args:
+            own: The search whose trials they are.
+            finalist: The finalist.
+            study: Its study.
+        """
+        found: dict[int, Record] = {}
+        missing = dict.fromkeys(range(self.seeds), "not trained yet")
+        for trial, record in zip(study.get_trials(deepcopy=False), records(study), strict=True):
+            seed = _seed(trial)
+            if seed not in missing or record.superseded:
+                continue
+            if trial.state == TrialState.COMPLETE:
+                found[seed] = record
+            else:
+                missing[seed] = record.ended or record.outcome
+        left = {seed: why for seed, why in missing.items() if seed not in found}
+        return Retrained(finalist, own, study, dict(sorted(found.items())), left)
+
+    def _module(self, search: Search, own: Mapping[str, Any]) -> Callable[..., LightningModule]:
+        module = self.module or search.module
+        made = module.func if isinstance(module, partial) else module
+        known = dict(own)
+        if isinstance(made, type) and issubclass(made, Recipe):
+            known.setdefault("schedule", self.schedule)
+        return partial(module, **known) if known else module
+
+    def _budget(self, budget: Budget) -> Budget:
+        epochs = self.epochs or 2 * budget.max_epochs
+        if budget.length is None:
+            return Budget(epochs=epochs)
+        if budget.unit == "seconds":
+            return Budget(seconds=(budget.length, budget.length * epochs))
+        return Budget(steps=(int(budget.length), int(budget.length) * epochs))
+
+    def _trainer(self, search: Search) -> dict[str, Any]:
+        arguments = {**search.trainer, **self.trainer}
+        given = arguments.get("callbacks") or []
+        callbacks: list[Callback] = [given] if isinstance(given, Callback) else [*given]
+        if self.average is not None:
+            callbacks.append(Averaging(self.average))
+        if self.patience is not None:
+            objective = search.optimised[_judge(search)]
+            if not isinstance(objective, Metric):
+                raise DescriptionError(
+                    "expected an objective that is logged while a network trains beside "
+                    f"patience={self.patience}, got {objective.name}"
+                )
+            mode = objective.direction[:3]
+            stop = EarlyStopping(objective.monitor, patience=self.patience, mode=mode)
+            callbacks.append(stop)
+        return arguments | {"callbacks": callbacks}
+
+
+def uncapped(objective: Objective) -> Objective:
+    """An objective without its caps, and without those of its parts."""
+    free = replace(objective, max=None, min=None)
+    if not isinstance(free, Weighted):
+        return free
+    return replace(free, linear=_uncapped(free.linear), log=_uncapped(free.log))
+
+
+def _uncapped(terms: Any) -> tuple[tuple[Objective, float], ...]:
+    return tuple((uncapped(resolve(part)), weight) for part, weight in terms)
+
+
+def _judge(search: Search) -> int:
+    """Place of the objective that says how well a network was trained."""
+    trained = [i for i, o in enumerate(search.optimised) if o.stage == "trained"]
+    return trained[0] if trained else 0
+
+
+def _seed(trial: optuna.trial.FrozenTrial) -> Any:
+    waiting = trial.system_attrs.get("fixed_params", {})
+    return trial.params.get(PARAMETER, waiting.get(PARAMETER))

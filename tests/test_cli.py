@@ -80,10 +80,11 @@ def test_smoke_has_its_own_study_and_files(file: Path) -> None:
     assert {p.name for p in file.parent.glob("*.html")} == {"tiny-smoke.html"}
     assert call("front", file, "--smoke").exit_code == 0
     assert call("status", file, "--smoke").exit_code == 0
-    chosen = json.loads(call("finalists", file, "--smoke", "--count", "1", "--json").stdout)
+    only = ("finalists", file, "--smoke", "--choose-only", "--top", "1")
+    chosen = json.loads(call(*only, "--json").stdout)
     assert len(chosen) == 1
     assert chosen[0]["digest"] in call("front", file, "--smoke", "--json").stdout
-    assert "accuracy" in call("finalists", file, "--smoke").stdout
+    assert "accuracy" in call(*only).stdout
     output = file.with_name("other.html")
     assert call("report", file, "--smoke", "--output", output).exit_code == 0
     assert output.exists()

@@ -5,12 +5,12 @@
 Baselines go the same way beside them, up to the test.
 """
 
-from optuna_nas.finalists.audit import audit
-from optuna_nas.finalists.baselines import baselines
-from optuna_nas.finalists.export import export
+from optuna_nas.finalists.auditing import audit
+from optuna_nas.finalists.card import register
+from optuna_nas.finalists.comparison import baselines
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.finals import Finals, choose_finalists, run_finals
-from optuna_nas.finalists.register import register
+from optuna_nas.finalists.forms import export
 from optuna_nas.finalists.retraining import Retrained, Retraining
 from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select

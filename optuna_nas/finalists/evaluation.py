@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import optuna
 from lightning.pytorch import LightningDataModule, Trainer
 from optuna.trial import FixedTrial
 from torch import nn
 
 from optuna_nas.exceptions import DataError, StudyError
-from optuna_nas.finalists.retraining import PARAMETER, Retrained
+from optuna_nas.finalists.retraining import MEASURED, PARAMETER, Retrained, once
+from optuna_nas.measuring.device import fingerprint
 from optuna_nas.objectives import Candidate, Metric
+from optuna_nas.study import Search
+from optuna_nas.study.record import noted
 from optuna_nas.study.training import TRAINER, calm, seeded, seeded_setup
 from optuna_nas.study.weights import load_weights, weights_path
 
-__all__ = ["candidate", "evaluate", "weights_of"]
+__all__ = ["candidate", "evaluate", "measure", "weights_of"]
 
 
 def candidate(retrained: Retrained, seed: int) -> Candidate:
@@ -46,6 +51,30 @@ def weights_of(retrained: Retrained, seed: int) -> Path:
     """The file with the weights of a training."""
     assert retrained.search.weights is not None
     return weights_path(retrained.search.weights, retrained.trainings[str(seed)], seed)
+
+
+def measure(retrained: Retrained, search: Search, study: optuna.Study) -> Retrained:
+    """Measure what depends on the device and not on the training, where it was not yet.
+
+    Args:
+        retrained: The finalist, trained once at least.
+        search: The search that found it.
+        study: Its study, whose calibrations count where it was measured on this device.
+
+    Raises:
+        MeasurementError: The device was too busy; what was measured before that is kept.
+    """
+    here = study.user_attrs.get("device") == fingerprint()
+    found = replace(
+        candidate(retrained, next(iter(retrained.trained))),
+        calibrations=study.user_attrs.get("calibrations", {}) if here else {},
+    )
+    measured = dict(retrained.measured)
+    for objective in search.measured:
+        if once(objective) and objective.name not in measured:
+            measured[objective.name] = noted(objective, objective(found))
+            retrained.study.set_user_attr(MEASURED, measured)
+    return replace(retrained, measured=measured)
 
 
 def evaluate(retrained: Retrained, seed: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ import optuna
 
 from optuna_nas.spaces import Joint
 from optuna_nas.spaces.given import Given
-from optuna_nas.spaces.joint import PREFIX, network_parameters, training_parameters
+from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study.record import Record
 
 __all__ = ["Finalist", "Role", "of_trial"]
@@ -48,9 +48,6 @@ def of_trial(study: optuna.Study, record: Record, space: Callable[[Any], Any]) -
     """
     params = study.get_trials(deepcopy=False)[record.number].params
     networks = space.space if isinstance(space, Joint) else space
-    trained = {
-        name.removeprefix(f"{PREFIX}."): value
-        for name, value in training_parameters(params).items()
-    }
     given = Given(networks, network_parameters(params))
-    return Finalist(f"trial {record.number}", "front", given, trained, record.values)
+    name, drawn = f"trial {record.number}", record.hyperparameters
+    return Finalist(name, "front", given, drawn, record.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,12 @@ from lightning.pytorch import LightningDataModule
 from scipy.stats import spearmanr
 from torch import nn
 
-from optuna_nas.exceptions import DescriptionError, NASError
-from optuna_nas.finalists.baselines import baselines
-from optuna_nas.finalists.export import Form, export
+from optuna_nas.exceptions import DescriptionError, MeasurementError, NASError
+from optuna_nas.finalists.card import register
+from optuna_nas.finalists.comparison import baselines
+from optuna_nas.finalists.evaluation import measure
 from optuna_nas.finalists.finalist import Finalist, of_trial
-from optuna_nas.finalists.register import register
+from optuna_nas.finalists.forms import Form, export
 from optuna_nas.finalists.retraining import Retrained, Retraining
 from optuna_nas.finalists.sealed import Values, sealed_test
 from optuna_nas.finalists.select import select
@@ -56,18 +58,17 @@ class Final:
     folder: Path | None = None
     notes: Sequence[str] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """`name, role, digest, values, test, cost, folder` and more, as JSON values."""
+    def as_json(self, names: Sequence[str]) -> dict[str, Any]:
+        """`name, role, digest, values, test, cost, folder` and more, as JSON values.
+
+        Args:
+            names: The objectives.
+        """
         retrained, finalist = self.retrained, self.retrained.finalist
-        names = [objective.name for objective in retrained.search.optimised]
-        by_seed = {
-            name: {str(seed): record.values[name] for seed, record in retrained.trained.items()}
-            for name in names
-        }
-        tested: dict[str, dict[str, float]] = {}
+        tested: dict[str, dict[int, float]] = {}
         for seed, values in self.tested.items():
             for name, value in values.items():
-                tested.setdefault(name, {})[str(seed)] = value
+                tested.setdefault(name, {})[seed] = value
         records = retrained.trained.values()
         return {
             "name": finalist.name,
@@ -76,7 +77,12 @@ class Final:
             "network": next((record.line for record in records), ""),
             "parameters": next((record.parameters for record in records), None),
             "searched": dict(finalist.searched),
-            "values": {name: _summary(found) for name, found in by_seed.items()},
+            "values": {name: _summary(retrained.values(name)) for name in names}
+            | {
+                name: _once(retrained.measured[name])
+                for name in names
+                if name in retrained.measured
+            },
             "test": {name: _summary(found) for name, found in tested.items()} or None,
             "cost": {
                 "epochs": sum(record.epochs for record in records),
@@ -164,7 +170,8 @@ class Finals:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Each final as JSON values."""
-        return [final.as_json() for final in self.finals]
+        names = [objective.name for objective in self.search.optimised]
+        return [final.as_json(names) for final in self.finals]
 
     def _beats(self, other: Final) -> bool:
         return any(self._dominates(final, other) for final in self.found)
@@ -173,15 +180,13 @@ class Finals:
         return any(self._dominates(other, final) for final in self.found)
 
     def _dominates(self, one: Final, other: Final) -> bool:
-        if not (one.retrained.trained and other.retrained.trained):
-            return False
+        """Whether one is as good in every objective and better in one; NaN is neither."""
         better = []
         for objective in self.search.optimised:
             sign = 1 if objective.direction == "maximize" else -1
-            means = (final.retrained.mean(objective.name) for final in (one, other))
-            first, second = means
+            first, second = (f.retrained.mean(objective.name) for f in (one, other))
             better.append(sign * (first - second))
-        return min(better) >= 0 and max(better) > 0
+        return all(gain >= 0 for gain in better) and any(gain > 0 for gain in better)
 
 
 def choose_finalists(
@@ -270,13 +275,16 @@ def run_finals(
     for retrained in trained:  # the test last: nothing is chosen after it
         name = retrained.finalist.name
         progress(f"testing and exporting {name}")
-        finals.append(_finish(study, retrained, folder, cost, reason, before.get(name, {})))
+        finals.append(
+            _finish(search, study, retrained, folder, cost, reason, before.get(name, {}))
+        )
     result = Finals(search, finals, cost)
     study.set_user_attr(FINALS, result.as_json())
     return result
 
 
 def _finish(
+    search: Search,
     study: optuna.Study,
     retrained: Retrained,
     folder: Path,
@@ -284,26 +292,32 @@ def _finish(
     reason: str,
     before: Mapping[str, Any],
 ) -> Final:
-    if retrained.best is None or retrained.missing:
+    best = retrained.best
+    if best is None or retrained.missing:
         return Final(retrained, {}, notes=["neither tested nor exported: trainings are missing"])
+    notes = []
+    try:
+        retrained = measure(retrained, search, study)
+    except MeasurementError as refused:
+        notes.append(f"measure it again by the same command on a quiet machine: {refused}")
     has_test = (
         type(retrained.search.data).test_dataloader is not LightningDataModule.test_dataloader
     )
     tested = sealed_test(study, retrained, reason) if has_test else {}
-    notes = [] if has_test else ["the data has no test split"]
+    notes += [] if has_test else ["the data has no test split"]
     finalist = retrained.finalist
     if finalist.role != "front":
         return Final(retrained, tested, notes=notes)
     own, forms = folder / _slug(finalist), []
     if before.get("trainings") == retrained.trainings and before["forms"] and own.is_dir():
         forms = [Form(**form) for form in before["forms"]]
-        return Final(retrained, tested, forms, own, before["notes"])
+        return Final(retrained, tested, forms, own, notes)
     try:
-        forms = export(retrained, retrained.best, own)
+        forms = export(retrained, best, own)
     except NASError as error:
         notes.append(f"not exported: {error}")
     try:
-        register(retrained, retrained.best, own, forms, tested, cost)
+        register(retrained, best, own, forms, tested, cost)
     except DescriptionError as error:
         notes.append(f"not registered: {error}")
     return Final(retrained, tested, forms, own, notes)
@@ -319,10 +333,15 @@ def _slug(finalist: Finalist) -> str:
     return re.sub(r"[^\w.-]", "_", finalist.name)
 
 
-def _summary(by_seed: Mapping[str, float]) -> dict[str, Any]:
+def _summary(by_seed: Mapping[int, float]) -> dict[str, Any]:
     values = list(by_seed.values())
-    mean = sum(values) / len(values) if values else None
-    deviation = None
-    if len(values) > 1 and mean is not None:
-        deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return {"mean": mean, "deviation": deviation, "by_seed": dict(by_seed)}
+    return {
+        "mean": statistics.fmean(values) if values else None,
+        "deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "by_seed": {str(seed): value for seed, value in by_seed.items()},
+    }
+
+
+def _once(measured: Mapping[str, Any]) -> dict[str, Any]:
+    spread = measured.get("spread")
+    return {"mean": measured["value"], "deviation": None, "by_seed": {}, "spread": spread}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from optuna_nas.exceptions import DescriptionError
@@ -47,7 +48,8 @@ class Reference:
     @property
     def parameters(self) -> int:
         """Number of its weights."""
-        return sum(p.numel() for p in self(None).parameters())
+        with torch.device("meta"):
+            return sum(p.numel() for p in self(None).parameters())
 
 
 def scaled(reference: Reference, parameters: float) -> Reference:

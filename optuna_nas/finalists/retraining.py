@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.model.recipe import Recipe
-from optuna_nas.objectives import Metric, Objective, Weighted, resolve
+from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighted, resolve
 from optuna_nas.spaces import Joint
 from optuna_nas.study import Budget, Search
 from optuna_nas.study.hyperparameters import OURS, SEED
@@ -30,9 +30,11 @@ from optuna_nas.study.lease import requeue
 from optuna_nas.study.record import Record, records
 from optuna_nas.study.training import OnEpoch
 
-__all__ = ["Averaging", "Retrained", "Retraining", "uncapped"]
+__all__ = ["MEASURED", "PARAMETER", "Averaging", "Retrained", "Retraining", "once", "uncapped"]
 
 PARAMETER = f"training.{SEED}"
+MEASURED = "measured"
+"""User attribute of a finalist's study: objective -> what was measured once."""
 SEEDS = IntDistribution(0, 2**31 - 1)
 
 
@@ -70,6 +72,7 @@ class Retrained:
         study: Its study.
         trained: Seed -> the record of a finished training.
         missing: Seed -> why there is none.
+        measured: Objective -> what was measured once, on the device, for all trainings.
     """
 
     finalist: Finalist
@@ -77,19 +80,23 @@ class Retrained:
     study: optuna.Study
     trained: Mapping[int, Record]
     missing: Mapping[int, str]
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def values(self, name: str) -> list[float]:
-        """An objective's values, by seed."""
-        return [record.values[name] for record in self.trained.values()]
+    def values(self, name: str) -> dict[int, float]:
+        """An objective's values by seed; none of what is measured once."""
+        measured = {s: record.measurements.get(name) for s, record in self.trained.items()}
+        return {seed: found["value"] for seed, found in measured.items() if found is not None}
 
     def mean(self, name: str) -> float:
-        """An objective's mean over the seeds; NaN where nothing was trained."""
-        values = self.values(name)
+        """An objective's mean over the seeds; NaN where there is none."""
+        values = self.values(name).values()
+        if name in self.measured:
+            return float(self.measured[name]["value"])
         return statistics.fmean(values) if values else math.nan
 
     def deviation(self, name: str) -> float:
         """An objective's standard deviation over the seeds; NaN for fewer than two."""
-        values = self.values(name)
+        values = self.values(name).values()
         return statistics.stdev(values) if len(values) > 1 else math.nan
 
     @property
@@ -172,8 +179,8 @@ class Retraining:
             name=f"{search.name}@{self.label}/{finalist.name}",
             space=Joint(finalist.space, **{SEED: SEEDS}),
             data=search.data_for(finalist.hyperparameters),
-            objectives=[uncapped(objective) for objective in search.optimised],
-            constraints=[uncapped(objective) for objective in search.capped],
+            objectives=_kept(search.optimised) or [Parameters()],
+            constraints=_kept(search.capped),
             module=self._module(search, own),
             fidelity=self._budget(search.fidelity),
             sampler="random",
@@ -236,7 +243,8 @@ class Retraining:
             else:
                 missing[seed] = record.ended or record.outcome
         left = {seed: why for seed, why in missing.items() if seed not in found}
-        return Retrained(finalist, own, study, dict(sorted(found.items())), left)
+        measured = study.user_attrs.get(MEASURED, {})
+        return Retrained(finalist, own, study, dict(sorted(found.items())), left, measured)
 
     def _module(self, search: Search, own: Mapping[str, Any]) -> Callable[..., LightningModule]:
         module = self.module or search.module
@@ -279,6 +287,15 @@ def uncapped(objective: Objective) -> Objective:
     if not isinstance(free, Weighted):
         return free
     return replace(free, linear=_uncapped(free.linear), log=_uncapped(free.log))
+
+
+def once(objective: Objective) -> bool:
+    """Whether it is measured once for all trainings of a network: on a device, untrained."""
+    return objective.on_device and objective.stage != STAGES[-1]
+
+
+def _kept(objectives: Sequence[Objective]) -> list[Objective]:
+    return [uncapped(objective) for objective in objectives if not once(objective)]
 
 
 def _uncapped(terms: Any) -> tuple[tuple[Objective, float], ...]:

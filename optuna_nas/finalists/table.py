@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from optuna_nas.reporting.text import quantity
+from optuna_nas.reporting.text import quantity, with_spread
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,7 +27,10 @@ ROLES = {
 
 
 def finals_table(found: Found) -> Table:
-    """One row each: mean and deviation over seeds, on validation and test, parameters, cost."""
+    """One row each: means and deviations over seeds on validation and test, size, cost.
+
+    What was measured once has the spread of its measurement.
+    """
     names = list(found[0]["values"]) if found else []
     tested = list(dict.fromkeys(n for final in found for n in final["test"] or {}))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
@@ -86,8 +89,8 @@ def plot_finalists(found: Found, units: Mapping[str, str]) -> go.Figure:
 def _cell(summary: Mapping[str, Any] | None) -> str:
     if summary is None or summary["mean"] is None:
         return ""
-    deviation = summary["deviation"]
-    return quantity(summary["mean"]) + (f" ± {deviation:.2g}" if deviation else "")
+    spread = summary["deviation"] or summary.get("spread")
+    return with_spread(summary["mean"], spread)
 
 
 def _escaped(text: str) -> str:

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Twice the search's.")
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
+@click.option("--tune", metavar="N", type=int, default=0, help="Tune the best, in N trials.")
+@click.option(
+    "--prune", metavar="SHARE", type=float, help="Cut a share of the best one's channels."
+)
+@click.option("--distil", is_flag=True, help="Let the smallest learn from the best.")
 @click.option("--unseal", metavar="REASON", default="", help="Use a test again; this is kept.")
 @click.option("--choose-only", is_flag=True, help="Say which would be taken, and train nothing.")
 @JSON
@@ -55,6 +60,9 @@ def finalists(
     within: tuple[str, ...],
     trial: tuple[int, ...],
     no_baselines: bool,
+    tune: int,
+    prune: float | None,
+    distil: bool,
     unseal: str,
     choose_only: bool,
     as_json: bool,
@@ -70,7 +78,7 @@ def finalists(
     optuna-nas finalists studies/digits_cnn.py --top 3 --seeds 3
     optuna-nas finalists studies/digits_cnn.py --rule best --within latency=0.3
     """
-    from optuna_nas.finalists import choose_finalists, run_finals
+    from optuna_nas.finalists import Further, choose_finalists, run_finals
     from optuna_nas.reporting import front_json, networks_table
 
     module = load_file(file, "STUDY.py")
@@ -93,6 +101,7 @@ def finalists(
             _recipe(module, search, smoke, recipe),
             getattr(module, "references", None),
             compare=not no_baselines,
+            further=Further(tune, prune, distil),
             reason=unseal,
             progress=shown.update,
             on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),

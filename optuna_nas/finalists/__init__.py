@@ -8,27 +8,36 @@ Baselines go the same way beside them, up to the test.
 from optuna_nas.finalists.auditing import audit
 from optuna_nas.finalists.card import register
 from optuna_nas.finalists.comparison import baselines
+from optuna_nas.finalists.derived import Further
+from optuna_nas.finalists.distillation import Distilled, distilling
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.finals import Finals, choose_finalists, run_finals
 from optuna_nas.finalists.forms import export
+from optuna_nas.finalists.pruning import prune
 from optuna_nas.finalists.retraining import Retrained, Retraining
 from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
 from optuna_nas.finalists.table import finals_table, plot_finalists
+from optuna_nas.finalists.tuning import tune
 
 __all__ = [
+    "Distilled",
     "Finalist",
     "Finals",
+    "Further",
     "Retrained",
     "Retraining",
     "audit",
     "baselines",
     "choose_finalists",
+    "distilling",
     "export",
     "finals_table",
     "plot_finalists",
+    "prune",
     "register",
     "run_finals",
     "sealed_test",
     "select",
+    "tune",
 ]

@@ -18,8 +18,9 @@ from torch import nn
 from optuna_nas.exceptions import DescriptionError, MeasurementError, NASError
 from optuna_nas.finalists.card import register
 from optuna_nas.finalists.comparison import baselines
+from optuna_nas.finalists.derived import Further
 from optuna_nas.finalists.evaluation import measure
-from optuna_nas.finalists.finalist import Finalist, of_trial
+from optuna_nas.finalists.finalist import DERIVED, Finalist, of_trial
 from optuna_nas.finalists.forms import Form, export
 from optuna_nas.finalists.retraining import Retrained, Retraining
 from optuna_nas.finalists.sealed import Values, sealed_test
@@ -34,6 +35,8 @@ __all__ = ["FINALS", "Final", "Finals", "choose_finalists", "run_finals"]
 
 FINALS = "finalists"
 """User attribute of a search's study: what its finalists came to, as `Finals.as_json`."""
+OURS = ("front", *DERIVED)
+"""Roles of what the search has found, as opposed to baselines."""
 LOW = 0.5
 """Rank correlation of search and retraining below which the search's ranks say little."""
 
@@ -112,13 +115,13 @@ class Finals:
 
     @property
     def found(self) -> list[Final]:
-        """Those of the front."""
-        return [final for final in self.finals if final.retrained.finalist.role == "front"]
+        """Those of the front, and what was made of them."""
+        return [f for f in self.finals if f.retrained.finalist.role in OURS]
 
     @property
     def others(self) -> list[Final]:
         """Those to compare with."""
-        return [final for final in self.finals if final.retrained.finalist.role != "front"]
+        return [f for f in self.finals if f.retrained.finalist.role not in OURS]
 
     @property
     def correlation(self) -> float:
@@ -127,7 +130,8 @@ class Finals:
         Of the objective that differs by training: the first such.
         """
         trained = [o.name for o in self.search.optimised if o.stage == "trained"]
-        kept = [f.retrained for f in self.found if f.retrained.trained]
+        kept = [f.retrained for f in self.found if f.retrained.finalist.role == "front"]
+        kept = [one for one in kept if one.trained]
         if not trained or len(kept) < 3:
             return math.nan
         searched = [one.finalist.searched[trained[0]] for one in kept]
@@ -232,6 +236,7 @@ def run_finals(
     recipe: Retraining | None = None,
     references: Mapping[str, Callable[[], nn.Module]] | None = None,
     compare: bool = True,
+    further: Further = Further(),  # noqa: B008 (frozen)
     reason: str = "",
     progress: Progress = lambda text: None,
     on_epoch: OnEpoch | None = None,
@@ -247,6 +252,7 @@ def run_finals(
         recipe: How all of them are trained.
         references: Networks of the user's own to compare with, name -> what makes one.
         compare: Whether baselines are trained too.
+        further: What else is made of the best finalist.
         reason: Why the test may be used again for what was tested before.
         progress: Told what is being done.
         on_epoch: As in `Search.run`.
@@ -258,8 +264,7 @@ def run_finals(
     recipe = recipe or Retraining()
     folder = _folder(search, study)
     finalists = [of_trial(study, record, search.space) for record in chosen]
-    if compare:
-        finalists += baselines(search, chosen, recipe.seeds, references or {})
+    others = baselines(search, chosen, recipe.seeds, references or {}) if compare else []
     spent = totals(study)
     cost = {
         "trials": sum(spent.counts.values()),
@@ -267,10 +272,16 @@ def run_finals(
         "seconds": round(spent.seconds, 1),
     }
     before = {final["name"]: final for final in study.user_attrs.get(FINALS, [])}
-    storage, weights, trained = study._storage, folder / "weights", []
-    for number, finalist in enumerate(finalists, start=1):
-        progress(f"training {finalist.name} ({number} of {len(finalists)})")
-        trained.append(recipe(search, finalist, storage, weights, on_epoch))
+    storage = study._storage
+
+    def train(finalist: Finalist, recipe: Retraining) -> Retrained:
+        progress(f"training {finalist.name}")
+        return recipe(search, finalist, storage, folder / "weights", on_epoch)
+
+    trained = [train(finalist, recipe) for finalist in finalists]
+    made = further(search, storage, list(trained), recipe, on_epoch)
+    trained += [train(finalist, own) for finalist, own in made]
+    trained += [train(finalist, recipe) for finalist in others]
     finals = []
     for retrained in trained:  # the test last: nothing is chosen after it
         name = retrained.finalist.name
@@ -306,14 +317,11 @@ def _finish(
     tested = sealed_test(study, retrained, reason) if has_test else {}
     notes += [] if has_test else ["the data has no test split"]
     finalist = retrained.finalist
-    if finalist.role != "front":
+    if finalist.role not in OURS:
         return Final(retrained, tested, notes=notes)
-    own, forms = folder / _slug(finalist), []
-    if before.get("trainings") == retrained.trainings and before["forms"] and own.is_dir():
-        forms = [Form(**form) for form in before["forms"]]
-        return Final(retrained, tested, forms, own, notes)
+    own, forms = folder / _slug(finalist), _exported(before, retrained, folder)
     try:
-        forms = export(retrained, best, own)
+        forms = forms or export(retrained, best, own)
     except NASError as error:
         notes.append(f"not exported: {error}")
     try:
@@ -321,6 +329,15 @@ def _finish(
     except DescriptionError as error:
         notes.append(f"not registered: {error}")
     return Final(retrained, tested, forms, own, notes)
+
+
+def _exported(before: Mapping[str, Any], retrained: Retrained, folder: Path) -> list[Form]:
+    """What these very trainings were exported as, where the files are there."""
+    if before.get("trainings") != retrained.trainings:
+        return []
+    forms = [Form(**form) for form in before["forms"]]
+    own = folder / _slug(retrained.finalist)
+    return forms if all((own / form.file).is_file() for form in forms) else []
 
 
 def _folder(search: Search, study: optuna.Study) -> Path:

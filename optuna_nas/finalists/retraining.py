@@ -30,7 +30,16 @@ from optuna_nas.study.lease import requeue
 from optuna_nas.study.record import Record, records
 from optuna_nas.study.training import OnEpoch
 
-__all__ = ["MEASURED", "PARAMETER", "Averaging", "Retrained", "Retraining", "once", "uncapped"]
+__all__ = [
+    "MEASURED",
+    "PARAMETER",
+    "Averaging",
+    "Retrained",
+    "Retraining",
+    "judge",
+    "once",
+    "uncapped",
+]
 
 PARAMETER = f"training.{SEED}"
 MEASURED = "measured"
@@ -118,7 +127,7 @@ class Retrained:
         """The seed with the best first trained objective; None where nothing was trained."""
         if not self.trained:
             return None
-        objective = self.search.optimised[_judge(self.search)]
+        objective = self.search.optimised[judge(self.search)]
         sign = 1 if objective.direction == "maximize" else -1
         return max(self.trained, key=lambda s: sign * self.trained[s].values[objective.name])
 
@@ -269,7 +278,7 @@ class Retraining:
         if self.average is not None:
             callbacks.append(Averaging(self.average))
         if self.patience is not None:
-            objective = search.optimised[_judge(search)]
+            objective = search.optimised[judge(search)]
             if not isinstance(objective, Metric):
                 raise DescriptionError(
                     "expected an objective that is logged while a network trains beside "
@@ -302,7 +311,7 @@ def _uncapped(terms: Any) -> tuple[tuple[Objective, float], ...]:
     return tuple((uncapped(resolve(part)), weight) for part, weight in terms)
 
 
-def _judge(search: Search) -> int:
+def judge(search: Search) -> int:
     """Place of the objective that says how well a network was trained."""
     trained = [i for i, o in enumerate(search.optimised) if o.stage == "trained"]
     return trained[0] if trained else 0

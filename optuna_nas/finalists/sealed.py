@@ -47,7 +47,8 @@ def sealed_test(study: optuna.Study, retrained: Retrained, reason: str = "") -> 
         stored = tested(study, retrained)
         if stored and not reason:
             return stored
-        used = [use for use in uses(study) if use["digest"] == retrained.digest]
+        own = {"digest": retrained.digest, "finalist": retrained.finalist.name}
+        used = [use for use in uses(study) if own.items() <= use.items()]
         closed = [use for use in used if "values" in use]  # an interrupted use showed nothing
         if closed and not reason:
             raise SealedError(
@@ -57,8 +58,7 @@ def sealed_test(study: optuna.Study, retrained: Retrained, reason: str = "") -> 
                 "is kept"
             )
         use = {
-            "digest": retrained.digest,
-            "finalist": retrained.finalist.name,
+            **own,
             "trainings": retrained.trainings,
             "opened": _now(),
             "reason": reason,

@@ -20,6 +20,9 @@ Found = Sequence[Mapping[str, Any]]
 
 ROLES = {
     "front": "finalists",
+    "tuned": "tuned",
+    "distilled": "taught by a finalist",
+    "pruned": "pruned",
     "average": "random networks of the space",
     "control": "by hand, of equal size",
     "reference": "by hand",

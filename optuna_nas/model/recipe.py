@@ -111,6 +111,10 @@ class Recipe(LightningModule):
         """What a batch is learned from: outputs (B, ...) and targets (B, ...) -> ()."""
         raise NotImplementedError
 
+    def batch_loss(self, x: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
+        """The loss of a batch in training, where it takes the inputs (B, ...) too."""
+        return self.loss(outputs, y)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self._make(self, self.learning_rate, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
@@ -123,7 +127,7 @@ class Recipe(LightningModule):
         x, y = batch
         with auxiliary_losses() as extra:
             outputs = self.network(x)
-        loss = self.loss(outputs, y) + sum(extra)
+        loss = self.batch_loss(x, outputs, y) + sum(extra)
         self._training_loss.add_(loss.detach())
         return loss
 

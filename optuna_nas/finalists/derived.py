@@ -1,0 +1,74 @@
+"""Trained finalists -> further ones made of the best: tuned, pruned, or a student taught by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from optuna.storages import BaseStorage
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists.distillation import distilling
+from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.finalists.pruning import prune
+from optuna_nas.finalists.retraining import Retrained, Retraining
+from optuna_nas.finalists.tuning import tune
+from optuna_nas.study import Search
+from optuna_nas.study.training import OnEpoch
+
+__all__ = ["Further"]
+
+
+@dataclass(frozen=True)
+class Further:
+    """What is made of the finalist that is best in the first objective.
+
+    Args:
+        tune: Trials of a search for its training hyperparameters; 0 for none.
+        prune: Share of its channels that is cut away; None for none.
+        distil: Whether the smallest of the other finalists is trained with it as a teacher.
+    """
+
+    tune: int = 0
+    prune: float | None = None
+    distil: bool = False
+
+    def __call__(
+        self,
+        search: Search,
+        storage: BaseStorage,
+        trained: Sequence[Retrained],
+        recipe: Retraining,
+        on_epoch: OnEpoch | None = None,
+    ) -> Iterator[tuple[Finalist, Retraining]]:
+        """Each further finalist, and the recipe that it is trained by.
+
+        Raises:
+            DescriptionError: No finalist is trained, or there is none to be a student.
+            MeasurementError: The finalist cannot be pruned.
+        """
+        if self == Further():
+            return
+        teacher = next((one for one in trained if one.trained), None)
+        if teacher is None:
+            raise DescriptionError("expected a trained finalist to go on from, got none")
+        if self.tune:
+            tuned = tune(search, teacher.finalist, storage, self.tune, on_epoch=on_epoch)
+            yield replace(tuned, role="tuned"), recipe
+        if self.prune is not None:
+            yield prune(teacher, self.prune), recipe
+        if self.distil:
+            student = _smallest(trained, teacher)
+            name = f"{student.name}, taught by {teacher.finalist.name}"
+            taught = replace(recipe, module=distilling(search, teacher))
+            yield replace(student, name=name, role="distilled"), taught
+
+
+def _smallest(trained: Sequence[Retrained], teacher: Retrained) -> Finalist:
+    others = [one for one in trained if one is not teacher and one.trained]
+    if not others:
+        raise DescriptionError(
+            f"expected a finalist beside {teacher.finalist.name} to be taught by it, got none; "
+            "take more of them, or leave distil out"
+        )
+    return min(others, key=lambda one: one.mean("parameters")).finalist

@@ -1,0 +1,117 @@
+"""Finalist -> a smaller network that learns from its answers.
+
+Source: Hinton et al. 2015, arXiv:1503.02531.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import kl_div
+
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists.evaluation import candidate
+from optuna_nas.finalists.retraining import Retrained
+from optuna_nas.model import Classifier
+from optuna_nas.model.recipe import expect_number
+from optuna_nas.study import Search
+
+__all__ = ["Distilled", "Teacher", "distilling"]
+
+
+class Teacher:
+    """A trained network for others to learn from.
+
+    Args:
+        training: Identity of its training: with another teacher it is another search.
+        make: Makes it, with its weights.
+    """
+
+    def __init__(self, training: str, make: Callable[[], nn.Module]) -> None:
+        self.training = training
+        self._make = make
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """It, in evaluation mode and without gradients."""
+        return self._make().eval().requires_grad_(False)
+
+
+class Distilled(Classifier):
+    """A `Classifier` that learns from the data and from a teacher's logits.
+
+    The loss is (1 - share) times the classifier's own, and share times the Kullback-Leibler
+    divergence of the softened answers, times the temperature squared.
+
+    Args:
+        network: The student, (B, *input_shape) -> (B, classes).
+        teacher: The teacher.
+        temperature: By which logits are divided, above 0.
+        share: Of the teacher in the loss, 0 to 1.
+        **recipe: As for `Classifier`.
+
+    Raises:
+        DescriptionError: A number out of its range.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        teacher: Teacher,
+        temperature: float = 4.0,
+        share: float = 0.7,
+        **recipe: Any,
+    ) -> None:
+        super().__init__(network, **recipe)
+        expect_number("temperature", temperature, temperature > 0, "above 0")
+        expect_number("share", share, 0 <= share <= 1, "from 0 to 1")
+        self.temperature, self.share = temperature, share
+        self._teacher = [teacher]  # in a list: no part of what is trained and saved
+
+    def batch_loss(self, x: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
+        """Of inputs (B, ...), logits (B, classes) and targets (B,), teacher included."""
+        teacher = self._teacher[0].network.to(outputs.device)
+        with torch.no_grad():
+            wanted = (teacher(x) / self.temperature).log_softmax(1)
+        given = (outputs / self.temperature).log_softmax(1)
+        soft = kl_div(given, wanted, reduction="batchmean", log_target=True)
+        own = super().batch_loss(x, outputs, y)
+        return (1 - self.share) * own + self.share * self.temperature**2 * soft
+
+
+def distilling(
+    search: Search, teacher: Retrained, temperature: float = 4.0, share: float = 0.7
+) -> Callable[..., Distilled]:
+    """A search's recipe, with a finalist as the teacher.
+
+    `Retraining(module=distilling(search, teacher), label="distilled")` trains any finalist by it;
+    `dataclasses.replace(search, name=..., module=distilling(search, teacher),
+    constraints=[Parameters(max=...)])` searches for a student under a cap.
+
+    Args:
+        search: The search.
+        teacher: The finalist, trained; its best seed teaches.
+        temperature: As for `Distilled`.
+        share: As for `Distilled`.
+
+    Raises:
+        DescriptionError: The search's recipe is no `Classifier`, or the teacher is not trained.
+    """
+    module = search.module
+    made = module.func if isinstance(module, partial) else module
+    if not (isinstance(made, type) and issubclass(made, Classifier)):
+        raise DescriptionError(
+            "expected a search whose module is a Classifier, whose logits a student can learn, "
+            f"got {module!r}"
+        )
+    if teacher.best is None:
+        raise DescriptionError(f"expected a trained teacher, got {teacher.finalist.name} without")
+    own = dict(module.keywords) if isinstance(module, partial) else {}
+    seed = teacher.best
+    taught = Teacher(teacher.trainings[str(seed)], lambda: candidate(teacher, seed).network)
+    return partial(Distilled, teacher=taught, temperature=temperature, share=share, **own)

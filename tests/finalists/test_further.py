@@ -1,0 +1,118 @@
+"""What is made of the best finalist: tuned, pruned, or a student that it teaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+import torch
+from torch import nn
+
+import optuna_nas as nas
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists import Distilled, Finals, Further, choose_finalists, prune, run_finals
+from optuna_nas.finalists.distillation import Teacher, distilling
+from optuna_nas.finalists.tuning import tuning
+from tests.finalists.conftest import RECIPE, describe_search
+
+pytestmark = pytest.mark.usefixtures("untimed")
+
+ONE_SEED = replace(RECIPE, seeds=1)
+
+
+@pytest.fixture
+def torch_pruning(absent: Callable[[str], object]) -> None:
+    try:
+        import torch_pruning  # noqa: F401
+    except ImportError:
+        absent("torch-pruning is not installed")
+
+
+def test_all_of_them_are_trained_tested_and_shown_beside_the_finalists(
+    finish: Callable[..., Finals], study: optuna.Study, torch_pruning: None
+) -> None:
+    further = Further(tune=2, prune=0.5, distil=True)
+    finals = finish(ONE_SEED, 2, further=further)
+    roles = [final.retrained.finalist.role for final in finals.finals]
+    assert roles == ["front", "front", "tuned", "pruned", "distilled"]
+    best, smallest, tuned, pruned, distilled = (final.retrained for final in finals.finals)
+    assert all(final.tested for final in finals.finals)
+    assert tuned.digest == best.digest
+    assert distilled.digest == smallest.digest
+    assert pruned.mean("parameters") < best.mean("parameters")
+    assert {"learning_rate", "label_smoothing"} <= tuned.finalist.hyperparameters.keys()
+    name = f"small@tuning/{best.finalist.name}"
+    begun = optuna.load_study(study_name=name, storage=study._storage)
+    assert begun.trials[0].params["training.learning_rate"] == pytest.approx(1e-2)
+    assert len(begun.trials) == 2
+    again = finish(ONE_SEED, 2, further=further)
+    assert again.as_json() == finals.as_json()
+    assert len(begun.trials) == 2
+
+
+def test_a_student_learns_the_answers_of_its_teacher() -> None:
+    torch.manual_seed(0)
+    teacher = nn.Linear(4, 3)
+    student = nn.Linear(4, 3)
+    recipe = Distilled(student, teacher=Teacher("t", lambda: teacher), share=1.0)
+    optimizer = torch.optim.Adam(student.parameters(), 0.05)
+    x = torch.randn(256, 4)
+    for _ in range(400):
+        optimizer.zero_grad()
+        recipe.batch_loss(x, student(x), torch.zeros(256, dtype=torch.long)).backward()
+        optimizer.step()
+    expected, got = teacher(x).softmax(1), student(x).softmax(1)
+    assert torch.allclose(expected, got, atol=1e-2)
+    assert not any("teacher" in name for name in recipe.state_dict())
+    alone = Distilled(student, teacher=Teacher("t", lambda: teacher), share=0.0)
+    y = torch.randint(3, (256,))
+    own = nas.model.Classifier(student).loss(student(x), y)
+    assert torch.equal(alone.batch_loss(x, student(x), y), own)
+
+
+def test_what_is_cut_is_a_smaller_network_with_the_weights_that_were_left(
+    finish: Callable[..., Finals], torch_pruning: None
+) -> None:
+    retrained = finish(ONE_SEED).finals[0].retrained
+    half, most = (prune(retrained, ratio).space(None) for ratio in (0.5, 0.75))
+    sizes = [sum(p.numel() for p in network.parameters()) for network in (half, most)]
+    assert retrained.mean("parameters") > sizes[0] > sizes[1]
+    again = prune(retrained, 0.5).space(None)
+    for name, weight in half.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name])
+    assert half(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_what_cannot_be_made_is_refused(
+    finish: Callable[..., Finals], search: nas.Search, study: optuna.Study
+) -> None:
+    retrained = finish(ONE_SEED).finals[0].retrained
+    with pytest.raises(DescriptionError, match="ratio between 0 and 1"):
+        prune(retrained, 1.0)
+    with pytest.raises(DescriptionError, match="to be taught by it, got none; take more"):
+        finish(ONE_SEED, further=Further(distil=True))
+    other = describe_search(module=nas.model.Regressor, objectives=["mae", "parameters"])
+    with pytest.raises(DescriptionError, match="module is a Classifier"):
+        distilling(other, retrained)
+    with pytest.raises(DescriptionError, match="argument among learning_rate"):
+        tuning(replace(search, module=lambda network: None), retrained.finalist)
+
+
+def test_a_student_can_be_searched_under_a_cap(
+    finish: Callable[..., Finals], search: nas.Search
+) -> None:
+    teacher = finish(ONE_SEED).finals[0].retrained
+    students = replace(
+        search,
+        name="students",
+        module=distilling(search, teacher),
+        objectives=["accuracy"],
+        constraints=[nas.objectives.Parameters(max=2_000)],
+        samples=20,
+    )
+    found = students.run(trials=4, storage="sqlite://")
+    assert found.best_trial.user_attrs["measurements"]["parameters"]["value"] <= 2_000
+    chosen = choose_finalists(students, found)
+    assert run_finals(students, found, chosen, ONE_SEED, compare=False).finals[0].tested

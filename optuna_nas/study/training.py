@@ -30,7 +30,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 
-__all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup"]
+__all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup", "validate"]
 
 OnEpoch = Callable[[int | None, int, Mapping[str, float]], None]
 """Told the number of a trial, the epochs it has trained, and the values it reported.
@@ -83,18 +83,13 @@ def fit(
         optuna.TrialPruned: The pruner ended the trial.
         KeyboardInterrupt: The user did.
     """
-    own = copy.deepcopy(dict(arguments))  # callbacks have a state, which is this trial's
-    callbacks = own.pop("callbacks", None) or []
-    if isinstance(callbacks, Callback):
-        callbacks = [callbacks]
+    own, callbacks = _parted(arguments)
     with _calm(), _threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
         module = make_module(network)
         give_way = GiveWay()
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
-        if (number := precision(arguments)) != "32-true":
-            own["precision"] = number
         callbacks = [give_way, ChannelsLast(), *callbacks, *beside, fidelity, pruning]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
@@ -119,6 +114,40 @@ def fit(
     pruning.check_pruned()
     logged = trainer.callback_metrics or resumed.metrics  # it may have been at its end
     return {name: float(value) for name, value in logged.items()}
+
+
+def validate(
+    make_module: Callable[[nn.Module], LightningModule],
+    network: nn.Module,
+    data: LightningDataModule,
+    seed: int,
+    arguments: Mapping[str, Any],
+    threads: int | None = None,
+    beside: Sequence[Callback] = (),
+) -> dict[str, float]:
+    """Run a network on the validation data, set up as for training, and return what is logged.
+
+    Args:
+        make_module: Makes the LightningModule that validates it.
+        network: The network, trained.
+        data: Its data.
+        seed: Seed under which the data is set up.
+        arguments: As in `fit`.
+        threads: As in `fit`.
+        beside: As in `fit`.
+
+    Raises:
+        KeyboardInterrupt: The user did.
+    """
+    own, callbacks = _parted(arguments)
+    with _calm(), _threads(threads), seeded_setup(data, seed), _as_for_fit(data):
+        lightning.seed_everything(seed, verbose=False)
+        module = make_module(network)
+        trainer = Trainer(**{**TRAINER, "callbacks": [*callbacks, *beside], **own})
+        refuse_relaunch(trainer)
+        with _interruptible():
+            trainer.validate(module, datamodule=data, verbose=False)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
 class GiveWay(Callback):
@@ -183,6 +212,26 @@ def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
         yield
     finally:
         del vars(data)["setup"]
+
+
+def _parted(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[Callback]]:
+    """The user's arguments of a Trainer with the precision, and the callbacks among them."""
+    own = copy.deepcopy(dict(arguments))  # callbacks have a state, which is this trial's
+    callbacks = own.pop("callbacks", None) or []
+    if (number := precision(arguments)) != "32-true":
+        own["precision"] = number
+    return own, [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+
+
+@contextmanager
+def _as_for_fit(data: LightningDataModule) -> Iterator[None]:
+    """Set data up for a fit, whatever the stage: validation data is then that of trainings."""
+    setup = data.setup
+    vars(data)["setup"] = lambda stage=None: setup("fit")
+    try:
+        yield
+    finally:
+        vars(data)["setup"] = setup
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Finalists: the networks of a front that are worth more training."""
 
+from optuna_nas.finalists.inherited import Comparison, compare, follow_up
 from optuna_nas.finalists.select import select
 
-__all__ = ["select"]
+__all__ = ["Comparison", "compare", "follow_up", "select"]

@@ -29,7 +29,7 @@ ROWS = 10
 REFRESHES_PER_SECOND = 1
 SECONDS_PER_LINE = 30.0
 """Least time between two lines on the training of a supernet."""
-COUNTED = ("trained", "pruned", "rejected", "reused", "failed")
+COUNTED = ("trained", "scored", "pruned", "rejected", "reused", "failed")
 
 
 class LiveView:

@@ -24,10 +24,12 @@ class Estimation(abc.ABC):
     Attributes:
         epochs: Epochs that the trial itself has trained.
         outcome: What a trial is that was seen through, one of `record.OUTCOMES`.
+        details: What the record of each of its values says beside it.
     """
 
     epochs: int = 0
     outcome: ClassVar[str]
+    details: ClassVar[Mapping[str, Any]] = {}
 
     @abc.abstractmethod
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
@@ -71,7 +73,10 @@ class Estimator(abc.ABC):
 
     @abc.abstractmethod
     def describe(self, search: Search) -> dict[str, Any]:
-        """What, beside network, data and recipe, tells its values from others, as JSON."""
+        """What, beside network, data and recipe, tells its values from others, as JSON.
+
+        Where it is not training from scratch, `estimator` is one of the keys.
+        """
 
     @abc.abstractmethod
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from optuna_nas.objectives import Measurement, Objective
 
 __all__ = [
+    "INHERITED",
     "OUTCOMES",
     "SUPERNET",
     "Record",
@@ -63,6 +64,10 @@ OUTCOMES = (
     "running",
     "waiting",
 )
+
+
+INHERITED = "inherited"
+"""What a measurement's `weights` are where nothing was trained on from those of a supernet."""
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ class Search:
         """What is described only of searches that have it: older ones stay what they are."""
         parts = {"parts": describe(self.parts)} if self.parts else {}
         own = type(self.estimator) is not FromScratch
-        return parts | ({"estimator": describe(self.estimator)} if own else {})
+        return parts | (self.estimator.describe(self) if own else {})
 
     @cached_property
     def prepared(self) -> WeakKeyDictionary[BaseStorage, dict[int, dict[str, BaseDistribution]]]:

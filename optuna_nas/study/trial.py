@@ -207,7 +207,9 @@ class TrialRun:
     def _note(self, objective: Objective, measurement: Measurement) -> None:
         if math.isnan(measurement.value):
             raise TrainingError(f"expected a number for {objective.name}, got NaN")
-        self.measurements[objective.name] = noted(objective, measurement)
+        found = self.measurements[objective.name] = noted(objective, measurement)
+        if objective.stage == STAGES[-1] and self._estimation is not None:
+            found |= self._estimation.details
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:

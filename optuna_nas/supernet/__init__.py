@@ -1,18 +1,19 @@
 """Supernets: one training for all networks of a space, which then inherit its weights."""
 
 from optuna_nas.supernet.drawing import DRAWINGS, Drawing, Fair, Sandwich, Shrinking, Uniform
+from optuna_nas.supernet.fine_tuned import FineTuned
 from optuna_nas.supernet.one_shot import OneShot
 from optuna_nas.supernet.scoring import recalibrate, score
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.subnet import Subnet
 from optuna_nas.supernet.supernet import Paths, Supernet
-from optuna_nas.supernet.training import Cost, train
+from optuna_nas.supernet.training import Trained, train
 
 __all__ = [
     "DRAWINGS",
-    "Cost",
     "Drawing",
     "Fair",
+    "FineTuned",
     "OneShot",
     "Paths",
     "Sandwich",
@@ -20,6 +21,7 @@ __all__ = [
     "Shrinking",
     "Subnet",
     "Supernet",
+    "Trained",
     "Uniform",
     "recalibrate",
     "score",

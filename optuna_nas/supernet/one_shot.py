@@ -32,18 +32,18 @@ from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.checkpoints import folder_of
 from optuna_nas.study.description import describe
 from optuna_nas.study.estimator import Estimation, Estimator
-from optuna_nas.study.record import SUPERNET
+from optuna_nas.study.record import INHERITED, SUPERNET
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup, validate
 from optuna_nas.supernet.drawing import Drawing
 from optuna_nas.supernet.scoring import recalibrate
 from optuna_nas.supernet.store import SharedWeights
-from optuna_nas.supernet.training import Cost, drawing_of, train
+from optuna_nas.supernet.training import Trained, drawing_of, train
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
     from optuna_nas.study.trial import TrialRun
 
-__all__ = ["OneShot"]
+__all__ = ["OneShot", "shared_weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,16 +123,9 @@ class OneShot(Estimator):
         stored = study.user_attrs.get(SUPERNET, {}).get("weights")
         if study._study_id in known and known[study._study_id].fingerprint == stored:
             return
-        store = seeded(
-            SharedWeights,
-            search.seed,
-            search.space,
-            search.input_shape,
-            _outputs(search),
-            search.seed,
-        )
+        store = shared_weights(search)
         folder = folder_of(search.checkpoints, study.study_name, study._storage)
-        cost = train(
+        trained = train(
             store,
             search.data,
             self.module or search.module,
@@ -146,7 +139,7 @@ class OneShot(Estimator):
             on_epoch=None if on_epoch is None else partial(on_epoch, None),
         )
         inherited = _Inherited(store, store.fingerprint, self.batches)
-        _hold_to(study, inherited.fingerprint, cost)
+        _hold_to(study, inherited.fingerprint, trained)
         known[study._study_id] = inherited
 
     def begin(self, run: TrialRun, identity: str) -> Estimation:
@@ -195,6 +188,7 @@ class _Scoring(Estimation):
     """
 
     outcome: ClassVar[str] = "scored"
+    details: ClassVar[Mapping[str, Any]] = {"weights": INHERITED}
     ended = "scored with inherited weights"
 
     def __init__(self, run: TrialRun, inherited: _Inherited) -> None:
@@ -233,7 +227,7 @@ class _Recalibration(Callback):
             recalibrate(self._network, self._batches)
 
 
-def _hold_to(study: optuna.Study, fingerprint: str, cost: Cost) -> None:
+def _hold_to(study: optuna.Study, fingerprint: str, trained: Trained) -> None:
     """Note which weights the trials of a study inherit, or hold them to it.
 
     Raises:
@@ -242,7 +236,9 @@ def _hold_to(study: optuna.Study, fingerprint: str, cost: Cost) -> None:
     with host_lock(f"inherited-{crc32(study.study_name.encode()):x}", timeout=60.0):
         stored = study.user_attrs.get(SUPERNET)
         if stored is None:
-            study.set_user_attr(SUPERNET, {"weights": fingerprint, **cost._asdict()})
+            file = None if trained.file is None else trained.file.name
+            found = {"weights": fingerprint, **trained._asdict(), "file": file}
+            study.set_user_attr(SUPERNET, found)
         elif stored["weights"] != fingerprint:
             raise StudyError(
                 f"expected the supernet of study {study.study_name!r} with the weights "
@@ -250,6 +246,16 @@ def _hold_to(study: optuna.Study, fingerprint: str, cost: Cost) -> None:
                 "gone, or on another machine; put that back into the folder of the checkpoints, "
                 "or give the search a new name"
             )
+
+
+def shared_weights(search: Search) -> SharedWeights:
+    """The weights that all networks of a search's space share, untrained.
+
+    Raises:
+        SpaceError: They do not nest; names the node.
+        DataError: The data does not say how many outputs a network needs.
+    """
+    return SharedWeights(search.space, search.input_shape, _outputs(search), search.seed)
 
 
 def _outputs(search: Search) -> int:

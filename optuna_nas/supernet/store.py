@@ -33,7 +33,7 @@ from optuna_nas.supernet.extent import Entry, Extent, Origin, Space, survey
 from optuna_nas.supernet.pieces import Piece, Place, block_pieces, cut, own_buffers, pieces
 from optuna_nas.supernet.subnet import Subnet
 
-__all__ = ["SharedWeights"]
+__all__ = ["SharedWeights", "fingerprint_of", "read"]
 
 KEPT = 4096
 """Blocks without weights that a store keeps for the next network that has them."""
@@ -85,12 +85,7 @@ class SharedWeights(nn.Module):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the weights as they are, in hexadecimal."""
-        found = hashlib.sha256()
-        for key, tensor in sorted(self.state_dict().items()):
-            values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            found.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-            found.update(values.numpy().data)
-        return found.hexdigest()
+        return fingerprint_of(self.state_dict())
 
     def network(self, drawn: Architecture | nn.Module) -> Subnet:
         """A network of the space whose weights are views of these: gradients flow into them.
@@ -157,21 +152,14 @@ class SharedWeights(nn.Module):
             SpaceError: It wrote no such file, or the weights are of another space, or of another
                 version of the package.
         """
-        try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-            identity, facts = stored["identity"], stored["facts"]
-        except (EOFError, KeyError, RuntimeError, TypeError, UnpicklingError) as error:
-            raise SpaceError(
-                f"expected a file that SharedWeights.save wrote in {path}, got "
-                f"{type(error).__name__}: {error}; remove it, and train the weights anew"
-            ) from error
-        if identity != self.identity:
+        stored = read(path)
+        if stored["identity"] != self.identity:
             raise SpaceError(
                 f"expected shared weights of this space in {path}, got those of another, or of "
                 f"another version than {optuna_nas.__version__}; train them anew"
             )
         self.load_state_dict(stored["weights"])
-        return dict(facts)
+        return dict(stored["facts"])
 
     def _tensor(self, piece: Piece) -> Tensor:
         return (self.get_parameter if piece.learned else self.get_buffer)(piece.key)
@@ -265,6 +253,32 @@ class _Part:
             with torch.random.fork_rng(devices=[]), device:
                 block = find(kind)(*inputs, **args)
         return cls(block, shape, found)
+
+
+def fingerprint_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights by name, in hexadecimal."""
+    found = hashlib.sha256()
+    for key, tensor in sorted(weights.items()):
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        found.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(values.numpy().data)
+    return found.hexdigest()
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `SharedWeights.save` wrote: `identity`, `weights` and `facts`.
+
+    Raises:
+        SpaceError: It wrote no such file.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        return {key: stored[key] for key in ("identity", "weights", "facts")}
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, UnpicklingError) as error:
+        raise SpaceError(
+            f"expected a file that SharedWeights.save wrote in {path}, got "
+            f"{type(error).__name__}: {error}; train the weights anew"
+        ) from error
 
 
 def _filled(value: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:

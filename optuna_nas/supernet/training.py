@@ -30,7 +30,7 @@ from optuna_nas.supernet.drawing import DRAWINGS, Drawing
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.supernet import Paths, Supernet
 
-__all__ = ["Cost", "drawing_of", "train"]
+__all__ = ["Trained", "drawing_of", "train"]
 
 CLIP = 1.0
 """Norm to which gradients are clipped: what networks of all sizes send differs widely."""
@@ -40,16 +40,18 @@ Report = Callable[[int, Mapping[str, float]], None]
 """Told the epochs trained, and the mean `loss` of the last."""
 
 
-class Cost(NamedTuple):
-    """What training a supernet took.
+class Trained(NamedTuple):
+    """What training a supernet took, and left.
 
     Args:
         epochs: Epochs.
         seconds: Seconds of training; what was lost with a process is not counted.
+        file: Where the weights are; None for nowhere.
     """
 
     epochs: int
     seconds: float
+    file: Path | None = None
 
 
 def train(
@@ -65,7 +67,7 @@ def train(
     threads: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     on_epoch: Report | None = None,
-) -> Cost:
+) -> Trained:
     """Train the weights of all networks of a space at once; where that is done, load them.
 
     Everything random follows from the seed. With a folder, the training leaves checkpoints there
@@ -103,15 +105,19 @@ def train(
     identity = digest(described)
     place = None if folder is None else Path(folder).absolute()
     name = f"supernet-{identity[:12]}"
+    file = None if place is None else place / f"{name}.pt"
     with _alone(place):
-        if place is not None and (file := place / f"{name}.pt").exists():
+        if file is not None and file.exists():
             facts = store.load(file)
-            return Cost(int(facts["epochs"]), facts["seconds"])
+            return Trained(int(facts["epochs"]), facts["seconds"], file)
         supernet = Supernet(store)
         watch = _Watch(supernet)
         steps = Paths(supernet, drawing, paths, seed)
         reporting = PruningCallback(None, {"loss": lambda _: steps.loss}, None, on_epoch)
         saved = None if place is None else Saved(place, name, identity)
+        checkpoints = None
+        if saved is not None:
+            checkpoints = Checkpoints(saved, reporting, False, saved.read())
         try:
             fit(
                 module,
@@ -124,16 +130,15 @@ def train(
                 data_seed=seed,
                 arguments=arguments,
                 threads=threads,
-                checkpoints=saved and Checkpoints(saved, reporting, False, saved.read()),
+                checkpoints=checkpoints,
                 beside=[steps, watch],
             )
         except TrainingError as error:
             raise TrainingError(f"{error}. {_back(store, saved)}") from error
-        cost = Cost(epochs, watch.seconds)
-        if place is not None and saved is not None:
-            store.save(place / f"{name}.pt", **cost._asdict())
+        if file is not None and saved is not None:
+            store.save(file, epochs=epochs, seconds=watch.seconds)
             saved.remove()
-        return cost
+        return Trained(epochs, watch.seconds, file)
 
 
 def drawing_of(drawing: Drawing | str) -> Drawing:

@@ -29,7 +29,8 @@ ROWS = 10
 REFRESHES_PER_SECOND = 1
 SECONDS_PER_LINE = 30.0
 """Least time between two lines on the training of a supernet."""
-COUNTED = ("trained", "scored", "pruned", "rejected", "reused", "failed")
+COUNTED = ("trained", "pruned", "rejected", "reused", "failed")
+COUNTED_INHERITED = ("scored", "rejected", "reused", "failed")
 
 
 class LiveView:
@@ -152,8 +153,10 @@ class LiveView:
         return self._elapsed(), self._timeout or float("inf")
 
     def _counts(self) -> str:
-        others = [name for name in self._tally.counts if name not in COUNTED]
-        return " · ".join(f"{self._tally.counts[n]} {n}" for n in (*COUNTED, *sorted(others)))
+        counts = self._tally.counts
+        usual = COUNTED_INHERITED if counts["scored"] else COUNTED
+        others = [name for name in counts if name not in usual]
+        return " · ".join(f"{counts[n]} {n}" for n in (*usual, *sorted(others)))
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["TrialRun"]
 
 # Random numbers and thread counts belong to the process: a second trial beside would change both.
-_ONE_AT_A_TIME = threading.Lock()
+# What a trial waits for may be trials itself: those by which a sampler and a supernet are trained.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class TrialRun:

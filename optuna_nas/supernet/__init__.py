@@ -1,5 +1,6 @@
 """Supernets: one training for all networks of a space, which then inherit its weights."""
 
+from optuna_nas.supernet.alternation import Alternation
 from optuna_nas.supernet.drawing import DRAWINGS, Drawing, Fair, Sandwich, Shrinking, Uniform
 from optuna_nas.supernet.fine_tuned import FineTuned
 from optuna_nas.supernet.one_shot import OneShot
@@ -11,6 +12,7 @@ from optuna_nas.supernet.training import Trained, train
 
 __all__ = [
     "DRAWINGS",
+    "Alternation",
     "Drawing",
     "Fair",
     "FineTuned",

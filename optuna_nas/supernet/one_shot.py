@@ -6,36 +6,33 @@ arXiv:1904.00420.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 from zlib import crc32
 
 import optuna
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch import LightningModule
 from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage
-from torch import Tensor, nn
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DataError, DescriptionError, StudyError
 from optuna_nas.locks import host_lock
-from optuna_nas.objectives import STAGES, Candidate
+from optuna_nas.objectives import STAGES
 from optuna_nas.samplers.proposing import check_least
 from optuna_nas.spaces import Joint
 from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.checkpoints import folder_of
 from optuna_nas.study.description import describe
 from optuna_nas.study.estimator import Estimation, Estimator
-from optuna_nas.study.record import INHERITED, SUPERNET
-from optuna_nas.study.training import OnEpoch, seeded, seeded_setup, validate
+from optuna_nas.study.record import SUPERNET
+from optuna_nas.study.training import OnEpoch, seeded
+from optuna_nas.supernet.alternation import Alternation, Params, rewarding
 from optuna_nas.supernet.drawing import Drawing
-from optuna_nas.supernet.scoring import recalibrate
+from optuna_nas.supernet.inherited import Inherited, Scoring
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.training import Trained, drawing_of, train
 
@@ -62,6 +59,7 @@ class OneShot(Estimator):
         drawing: Which networks learn in a step: `uniform`, `fair`, `sandwich`, `shrinking`, or a
             `supernet.Drawing`.
         paths: Networks in a step.
+        alternate: How sampler and supernet are trained in turn then, as in ENAS.
         batches: Training batches that batch norm is computed anew on.
         module: Makes the LightningModule that trains the supernet; that of the search by default.
         trainer: Arguments of the Trainer that trains it, over those of the search.
@@ -73,6 +71,7 @@ class OneShot(Estimator):
     epochs: int = 30
     drawing: Drawing | str = "uniform"
     paths: int = 2
+    alternate: Alternation | None = None
     batches: int = 8
     module: Callable[..., LightningModule] | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
@@ -85,7 +84,8 @@ class OneShot(Estimator):
 
     @property
     def smoke(self) -> Mapping[str, Any]:
-        return {"trials": 12, "estimator": replace(self, epochs=2)}
+        alternate = self.alternate and Alternation(rounds=1, trials=4, epochs=1)
+        return {"trials": 12, "estimator": replace(self, epochs=2, alternate=alternate)}
 
     def check(self, search: Search) -> None:
         if search.fidelity is not None:
@@ -125,12 +125,11 @@ class OneShot(Estimator):
             return
         store = shared_weights(search)
         folder = folder_of(search.checkpoints, study.study_name, study._storage)
-        trained = train(
+        learn = partial(
+            train,
             store,
             search.data,
             self.module or search.module,
-            epochs=self.epochs,
-            drawing=self.drawing,
             paths=self.paths,
             seed=search.seed,
             trainer={**search.trainer, **self.trainer},
@@ -138,97 +137,31 @@ class OneShot(Estimator):
             folder=folder,
             on_epoch=None if on_epoch is None else partial(on_epoch, None),
         )
-        inherited = _Inherited(store, store.fingerprint, self.batches)
-        _hold_to(study, inherited.fingerprint, trained)
+        trained = learn(epochs=self.epochs, drawing=self.drawing)
+        proposed: list[Params] = []
+        if self.alternate is not None:
+            rewarded = rewarding(search, study, store, self.batches)
+            trained, proposed = self.alternate(rewarded, learn, trained)
+        inherited = Inherited(store, self.batches)
+        _hold_to(study, inherited.fingerprint, trained, proposed)
         known[study._study_id] = inherited
 
     def begin(self, run: TrialRun, identity: str) -> Estimation:
         study = run.trial.study
-        return _Scoring(run, self._inherited[study._storage][study._study_id])
+        return Scoring(run, self._inherited[study._storage][study._study_id])
 
     @cached_property
-    def _inherited(self) -> WeakKeyDictionary[BaseStorage, dict[int, _Inherited]]:
+    def _inherited(self) -> WeakKeyDictionary[BaseStorage, dict[int, Inherited]]:
         """The weights of each study that was prepared in this process."""
         return WeakKeyDictionary()
 
 
-class _Inherited:
-    """Weights to inherit, and the batches that batch norm is computed anew on.
-
-    Args:
-        store: The weights.
-        fingerprint: Of them.
-        batches: How many batches.
-    """
-
-    def __init__(self, store: SharedWeights, fingerprint: str, batches: int) -> None:
-        self.store = store
-        self.fingerprint = fingerprint
-        self._count = batches
-        self._batches: list[tuple[Tensor, Tensor]] = []
-
-    def batches(self, search: Search, candidate: Candidate) -> list[tuple[Tensor, Tensor]]:
-        """The same training batches for every network."""
-        if not self._batches:
-            with seeded_setup(search.data, search.seed):
-                self._batches = seeded(self._first, search.seed, candidate)
-        return self._batches
-
-    def _first(self, candidate: Candidate) -> list[tuple[Tensor, Tensor]]:
-        with closing(candidate.batches("train")) as batches:
-            return list(islice(batches, self._count))
-
-
-class _Scoring(Estimation):
-    """A network with inherited weights on the validation data.
-
-    Args:
-        run: The trial.
-        inherited: The weights.
-    """
-
-    outcome: ClassVar[str] = "scored"
-    details: ClassVar[Mapping[str, Any]] = {"weights": INHERITED}
-    ended = "scored with inherited weights"
-
-    def __init__(self, run: TrialRun, inherited: _Inherited) -> None:
-        self._run = run
-        self._inherited = inherited
-        run.note("estimator", {"name": "one-shot", "weights": inherited.fingerprint})
-
-    def __call__(self, candidate: Candidate) -> Mapping[str, float]:
-        search = self._run.search
-        candidate.network = self._inherited.store.extract(candidate.drawn)
-        batches = self._inherited.batches(search, candidate)
-        return validate(
-            search.make_module,
-            candidate.network,
-            search.data,
-            search.seed,
-            search.trainer,
-            search.threads,
-            beside=[_Recalibration(candidate.network, batches)],
-        )
-
-    def end(self, outcome: str) -> None:
-        """Nothing: the supernet is for all trials."""
-
-
-class _Recalibration(Callback):
-    """Computes the statistics of batch norm anew, where the network and its precision are."""
-
-    def __init__(self, network: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> None:
-        self._network = network
-        self._batches = batches
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compute them."""
-        with trainer.precision_plugin.val_step_context():
-            recalibrate(self._network, self._batches)
-
-
-def _hold_to(study: optuna.Study, fingerprint: str, trained: Trained) -> None:
+def _hold_to(
+    study: optuna.Study, fingerprint: str, trained: Trained, proposed: Sequence[Params]
+) -> None:
     """Note which weights the trials of a study inherit, or hold them to it.
+
+    In a new study, the networks that were proposed meanwhile wait to be the first.
 
     Raises:
         StudyError: They are others.
@@ -236,6 +169,8 @@ def _hold_to(study: optuna.Study, fingerprint: str, trained: Trained) -> None:
     with host_lock(f"inherited-{crc32(study.study_name.encode()):x}", timeout=60.0):
         stored = study.user_attrs.get(SUPERNET)
         if stored is None:
+            for params in proposed:
+                study.enqueue_trial(dict(params))
             file = None if trained.file is None else trained.file.name
             found = {"weights": fingerprint, **trained._asdict(), "file": file}
             study.set_user_attr(SUPERNET, found)

@@ -95,7 +95,7 @@ def train(
     drawing = drawing_of(drawing)
     arguments = {"gradient_clip_val": CLIP, **trainer, "limit_val_batches": 0}
     described = {
-        "store": store.identity,
+        "store": [store.identity, store.fingerprint],
         "data": seeded(datasets.fingerprint, seed, data),
         "module": describe(module),
         "trainer": [describe(arguments), precision(arguments)],

@@ -79,7 +79,7 @@ def bench_one_shot(
     scored = time.process_time() - began
     say(f"{candidates} networks scored: {scored - supernet:.0f} s")
     following = follow_up(search, study, budget)
-    found, reached = _run(following, following.trials, storage, say)
+    found, reached = _run(following.search, following.search.trials, storage, say)
     total = scored + reached[-1][0]
     say(f"{len(reached)} networks of the front trained: {reached[-1][0]:.0f} s")
     plain = replace(search, name="scratch", fidelity=budget, pruner="none", estimator=_scratch())

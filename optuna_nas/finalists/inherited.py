@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from scipy.stats import kendalltau, spearmanr
@@ -22,11 +24,14 @@ from optuna_nas.reporting.text import one_line, quantity
 from optuna_nas.study import Budget, Search
 from optuna_nas.study.checkpoints import folder_of
 from optuna_nas.study.from_scratch import FromScratch
+from optuna_nas.study.loop import Callbacks
 from optuna_nas.study.record import SUPERNET, Record, records
+from optuna_nas.study.training import OnEpoch
 from optuna_nas.supernet import FineTuned
 
-__all__ = ["Comparison", "compare", "follow_up"]
+__all__ = ["Comparison", "FollowUp", "compare", "follow_up"]
 
+WIDTH = 120
 FEWEST = 5
 """Networks for a rank correlation."""
 
@@ -51,6 +56,12 @@ class Comparison(NamedTuple):
         """What to beware of, in a sentence; empty where both orders agree."""
         return doubt(self.correlations)
 
+    def __str__(self) -> str:
+        console = Console(width=WIDTH, file=StringIO())
+        with console.capture() as captured:
+            console.print(self)
+        return captured.get()
+
     def __rich__(self) -> Table:
         """A row a network, and the rank correlations below."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
@@ -73,17 +84,34 @@ class Comparison(NamedTuple):
         return table
 
 
+@dataclass(frozen=True)
+class FollowUp:
+    """A search that trains given networks and no others.
+
+    Args:
+        search: The search.
+        study: Its study, in which the networks wait.
+    """
+
+    search: Search
+    study: optuna.Study
+
+    def run(self, callbacks: Callbacks = (), on_epoch: OnEpoch | None = None) -> optuna.Study:
+        """Train what is waiting, as `Search.run` does."""
+        storage = self.study._storage
+        return self.search.run(storage=storage, callbacks=callbacks, on_epoch=on_epoch)
+
+
 def follow_up(
     search: Search,
     study: optuna.Study,
     fidelity: Budget,
     fine_tune: bool = False,
     count: int | None = None,
-) -> Search:
+) -> FollowUp:
     """The search that trains the front of a one-shot study, in a study of its own beside it.
 
-    The networks wait in the queue of that study; `search.run(storage=...)` trains those that it
-    has not trained yet, and no others.
+    Called again, it trains what is not trained yet.
 
     Args:
         search: The search with inherited weights.
@@ -115,8 +143,9 @@ def follow_up(
         smoke=None,
     )
     trials = study.get_trials(deepcopy=False)
-    waiting = _enqueue(following.study(study._storage), [trials[r.number].params for r in chosen])
-    return replace(following, trials=waiting)
+    own = following.study(study._storage)
+    waiting = _enqueue(own, [trials[record.number].params for record in chosen])
+    return FollowUp(replace(following, trials=waiting), own)
 
 
 def compare(study: optuna.Study, *trained: optuna.Study) -> Comparison:

@@ -38,14 +38,14 @@ def test_the_front_is_trained_in_studies_of_its_own_and_compared(url, tmp_path) 
     others = []
     for fine_tune in (False, True):
         following = follow_up(shared, study, budget, fine_tune)
-        assert following.trials == len(digests)
-        others.append(following.run(storage=url))
+        assert following.search.trials == len(digests)
+        others.append(following.run())
         assert {record.digest for record in records(others[-1])} == digests
         assert all(record.outcome == "trained" for record in records(others[-1]))
         assert not any(record.inherited for record in records(others[-1]))
         again = follow_up(shared, study, budget, fine_tune)
-        assert again.trials == 0
-        assert len(again.run(storage=url).trials) == len(digests)
+        assert again.search.trials == 0
+        assert len(again.run().trials) == len(digests)
     scratch, tuned = others
     assert scratch.study_name == "shared-from-scratch"
     weights = study.user_attrs["supernet"]["weights"]
@@ -68,8 +68,8 @@ def test_a_fine_tuned_network_begins_with_what_it_inherits(url) -> None:
     first = []
     for fine_tune in (False, True):
         following = follow_up(shared, study, nas.Budget(epochs=1), fine_tune, count=1)
-        assert following.trials == 1
-        first.append(following.run(storage=url).trials[0].values[0])
+        assert following.search.trials == 1
+        first.append(following.run().trials[0].values[0])
     scratch, tuned = first
     assert tuned < scratch
 
@@ -90,9 +90,9 @@ def test_a_network_that_fails_is_not_replaced_by_another(url) -> None:
     study = shared.run(trials=10, storage=url)
     digests = {record.digest for record in front(study)}
     following = follow_up(shared, study, nas.Budget(epochs=1))
-    outcomes = [r.outcome for r in records(following.run(storage=url))]
+    outcomes = [r.outcome for r in records(following.run())]
     assert outcomes == ["failed"] + ["trained"] * (len(digests) - 1)
-    assert follow_up(shared, study, nas.Budget(epochs=1)).trials == 0
+    assert follow_up(shared, study, nas.Budget(epochs=1)).search.trials == 0
 
 
 def test_what_cannot_be_followed_up_is_refused(url) -> None:

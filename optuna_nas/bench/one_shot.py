@@ -30,6 +30,7 @@ from optuna_nas.finalists import compare, follow_up
 from optuna_nas.model import Classifier
 from optuna_nas.spaces import CNN
 from optuna_nas.study import Budget, Search
+from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.supernet import OneShot
 
 __all__ = ["bench_one_shot"]
@@ -82,7 +83,9 @@ def bench_one_shot(
     found, reached = _run(following.search, following.search.trials, storage, say)
     total = scored + reached[-1][0]
     say(f"{len(reached)} networks of the front trained: {reached[-1][0]:.0f} s")
-    plain = replace(search, name="scratch", fidelity=budget, pruner="none", estimator=_scratch())
+    plain = replace(
+        search, name="scratch", fidelity=budget, pruner="none", estimator=FromScratch()
+    )
     _, other = _run(plain, trained, storage, say)
     target = reached[-1][1]
     seconds = next((s for s, volume in other if volume >= target), None)
@@ -103,12 +106,6 @@ def bench_one_shot(
         "ratio_is_at_least": seconds is None,
         "spearman_on_the_front": agreed,
     }
-
-
-def _scratch() -> Any:
-    from optuna_nas.study.from_scratch import FromScratch
-
-    return FromScratch()
 
 
 def _run(

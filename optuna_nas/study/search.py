@@ -352,6 +352,7 @@ class Search:
         Raises:
             StudyError: The study in storage belongs to another search, or to another machine.
             SearchStopped: Too many trials in a row failed for the same reason.
+            TrainingError: The supernet of a one-shot search cannot be trained.
             KeyboardInterrupt: The user stopped it; the running trial is marked and goes on next
                 time.
         """

@@ -114,6 +114,23 @@ def test_one_network_is_scored_once(url) -> None:
     assert second.user_attrs["estimator"] == first.user_attrs["estimator"]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "predictor", "local-search"])
+def test_samplers_learn_from_inherited_values_as_from_trained(url, sampler) -> None:
+    study = search(sampler=sampler).run(trials=14, storage=url)
+    found = records(study)
+    assert {record.outcome for record in found} <= {"scored", "reused"}
+    assert len(study.best_trials) > 1
+
+
+def test_sums_of_what_is_inherited_are_inherited(url) -> None:
+    total = nas.objectives.Weighted(linear={"validation_loss": 1}, log={"parameters": 0.1})
+    study = search(objectives=[total]).run(trials=2, storage=url)
+    measured = study.trials[0].user_attrs["measurements"]
+    assert measured["weighted"]["weights"] == measured["validation_loss"]["weights"] == "inherited"
+    assert "weights" not in measured["parameters"]
+    assert study.trials[0].values == [measured["weighted"]["value"]]
+
+
 def test_a_cap_rejects_before_the_pass(url) -> None:
     capped = search(constraints=[nas.objectives.FLOPs(max=100)], sampler="random", samples=20)
     found = records(capped.run(trials=12, storage=url))

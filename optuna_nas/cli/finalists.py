@@ -158,7 +158,7 @@ def _recipe(module: object, search: Search, smoke: bool, given: Mapping[str, Any
             param_hint="STUDY.py",
         )
     if smoke:
-        recipe = replace(recipe, epochs=search.fidelity.max_epochs)
+        recipe = replace(recipe, epochs=search.budget.max_epochs)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -85,7 +85,7 @@ def _optimise(
     count = search.trials if trials is None else trials
     interrupts = _Interrupts()
 
-    def on_epoch(trial: int, epoch: int, values: Mapping[str, float]) -> None:
+    def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 

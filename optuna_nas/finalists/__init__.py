@@ -13,6 +13,7 @@ from optuna_nas.finalists.distillation import Distilled, distilling
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.finals import Finals, choose_finalists, run_finals
 from optuna_nas.finalists.forms import export
+from optuna_nas.finalists.inherited import Comparison, FollowUp, compare, follow_up
 from optuna_nas.finalists.pruning import prune
 from optuna_nas.finalists.retraining import Retrained, Retraining
 from optuna_nas.finalists.sealed import sealed_test
@@ -21,18 +22,22 @@ from optuna_nas.finalists.table import finals_table, plot_finalists
 from optuna_nas.finalists.tuning import tune
 
 __all__ = [
+    "Comparison",
     "Distilled",
     "Finalist",
     "Finals",
+    "FollowUp",
     "Further",
     "Retrained",
     "Retraining",
     "audit",
     "baselines",
     "choose_finalists",
+    "compare",
     "distilling",
     "export",
     "finals_table",
+    "follow_up",
     "plot_finalists",
     "prune",
     "register",

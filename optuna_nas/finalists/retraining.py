@@ -191,7 +191,7 @@ class Retraining:
             objectives=_kept(search.optimised) or [Parameters()],
             constraints=_kept(search.capped),
             module=self._module(search, own),
-            fidelity=self._budget(search.fidelity),
+            fidelity=self._budget(search.budget),
             sampler="random",
             pruner="none",
             trainer=self._trainer(search),

@@ -21,6 +21,7 @@ from optuna_nas.finalists.retraining import judge, uncapped
 from optuna_nas.spaces import Joint
 from optuna_nas.spaces.joint import PREFIX
 from optuna_nas.study import Search
+from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import OURS
 from optuna_nas.study.training import OnEpoch
 
@@ -61,6 +62,8 @@ def tuning(search: Search, finalist: Finalist, choices: Mapping[str, Any] | None
         data=search.data_for(finalist.hyperparameters),
         objectives=[uncapped(search.optimised[judge(search)])],
         constraints=(),
+        estimator=FromScratch(),
+        fidelity=search.budget,
         sampler="tpe",
         pruner="hyperband",
         samples=0,

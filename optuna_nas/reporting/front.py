@@ -15,8 +15,16 @@ from optuna.study import StudyDirection
 
 from optuna_nas.reporting.archive import Archive, reference_point
 from optuna_nas.reporting.derived import derived
+from optuna_nas.reporting.inheritance import correlations, doubt, supernet
 from optuna_nas.reporting.noise import tied
-from optuna_nas.study.record import OUTCOMES, Record, objective_names, objective_units, records
+from optuna_nas.study.record import (
+    INHERITED,
+    OUTCOMES,
+    Record,
+    objective_names,
+    objective_units,
+    records,
+)
 
 __all__ = [
     "HypervolumeHistory",
@@ -38,7 +46,7 @@ class HypervolumeHistory(NamedTuple):
 
     Args:
         numbers: Trial numbers (N,).
-        epochs: Epochs spent up to and with each trial (N,).
+        epochs: Epochs spent up to and with each trial, those of a supernet among them (N,).
         hypervolume: Dominated hypervolume after each trial (N,), in the product of the units.
         reference: Reference point, value by objective name; empty without a complete trial.
     """
@@ -106,6 +114,7 @@ def front_json(study: optuna.Study) -> list[dict[str, Any]]:
             "backend": {name: record.measurements.get(name, {}).get("backend") for name in names},
             "tied_with": ties[record.number],
             "parameters": record.parameters,
+            "weights": INHERITED if record.inherited else "trained",
             "derived": {name: figure._asdict() for name, figure in derived(record).items()},
         }
         for record in found
@@ -120,6 +129,8 @@ def hypervolume_history(study: optuna.Study) -> HypervolumeHistory:
     complete, fixed for the rest of the study.
     """
     everything = records(study)
+    shared = supernet(study)
+    begun = 0 if shared is None else shared.epochs
     archive = Archive(study.directions)
     reference = reference_point(archive.loss(r) for r in everything if r.values)
     counted = {record.number for record in _finished(everything)}
@@ -129,7 +140,7 @@ def hypervolume_history(study: optuna.Study) -> HypervolumeHistory:
         volumes.append(archive.hypervolume(reference) if grown else volumes[-1])
     return HypervolumeHistory(
         np.array([record.number for record in everything], dtype=np.int64),
-        np.cumsum([record.epochs for record in everything], dtype=np.int64),
+        begun + np.cumsum([record.epochs for record in everything], dtype=np.int64),
         np.maximum.accumulate(volumes)[1:],
         reference_values(reference, study),
     )
@@ -156,8 +167,11 @@ def totals(study: optuna.Study) -> Totals:
     )
 
 
-def status(study: optuna.Study) -> dict[str, int | float]:
-    """How far a study is, in JSON values: trials by outcome, front, hypervolume, cost."""
+def status(study: optuna.Study) -> dict[str, int | float | str]:
+    """How far a study is, in JSON values: trials by outcome, front, hypervolume, cost.
+
+    Where networks inherit their weights, also what the supernet cost, and what is to be doubted.
+    """
     spent, history = totals(study), hypervolume_history(study)
     return {
         "trials": len(history.numbers),
@@ -167,6 +181,7 @@ def status(study: optuna.Study) -> dict[str, int | float]:
         "epochs": spent.epochs,
         "epochs_saved": sum(spent.saved.values()),
         "seconds": round(spent.seconds, 1),
+        **_inherited(study),
     }
 
 
@@ -202,6 +217,19 @@ def reference_values(reference: Sequence[float], study: optuna.Study) -> dict[st
         name: -loss if direction == StudyDirection.MAXIMIZE else loss
         for name, direction, loss in zip(names, directions, reference, strict=False)
     }
+
+
+def _inherited(study: optuna.Study) -> dict[str, int | float | str]:
+    shared = supernet(study)
+    if shared is None:
+        return {}
+    found: dict[str, int | float | str] = {
+        "weights": INHERITED,
+        "supernet_epochs": shared.epochs,
+        "supernet_seconds": round(shared.seconds, 1),
+    }
+    doubted = doubt(correlations(study))
+    return found | ({"doubt": doubted} if doubted else {})
 
 
 def _finished(everything: Iterable[Record]) -> Iterator[Record]:

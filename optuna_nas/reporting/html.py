@@ -23,6 +23,7 @@ from optuna_nas.reporting.derived import derived
 from optuna_nas.reporting.feasibility import cap, feasibility
 from optuna_nas.reporting.fidelities import agreements
 from optuna_nas.reporting.front import Totals, front, known_values, totals
+from optuna_nas.reporting.inheritance import Supernet, correlations, doubt, supernet
 from optuna_nas.reporting.noise import tied
 from optuna_nas.reporting.text import duration, heading, percent, quantity, short, with_spread
 from optuna_nas.reporting.trust import headings, measured, origins
@@ -114,14 +115,17 @@ def _content(study: optuna.Study) -> dict[str, Any]:
     found = front(study)
     ties = tied(found)
     on_front = {record.number for record in found}
-    spent = totals(study)
+    spent, shared, agreed = totals(study), supernet(study), correlations(study)
     return {
         "name": study.study_name,
         "version": __version__,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "plotly": Markup(get_plotlyjs()),
         "objectives": objectives,
-        "tiles": _tiles(objectives, found, spent),
+        "tiles": _tiles(objectives, found, spent, shared),
+        "supernet": shared,
+        "correlations": agreed,
+        "doubt": doubt(agreed),
         "front": [_row(record, objectives, True) for record in found],
         "ties": ties,
         "noisy": any(ties.values()),
@@ -175,7 +179,10 @@ def _cell(value: float | None, spread: float | None) -> _Cell:
 
 
 def _tiles(
-    objectives: Sequence[_Objective], found: Sequence[Record], spent: Totals
+    objectives: Sequence[_Objective],
+    found: Sequence[Record],
+    spent: Totals,
+    shared: Supernet | None,
 ) -> list[_Tile]:
     """The findings in a handful of numbers."""
     tiles = []
@@ -188,6 +195,8 @@ def _tiles(
         tiles.append(_Tile(label, quantity(best.values[objective.name]), f"trial {best.number}"))
     tried = sum(spent.counts.values())
     tiles.append(_Tile("networks on the front", str(len(found)), f"of {tried} trials"))
+    if shared is not None:
+        return [*tiles, _Tile("epochs spent", f"{shared.epochs:,}", "on one supernet for all")]
     full = spent.epochs + sum(spent.saved.values())
     note = f"{100 * spent.epochs / full:.0f} % of training all in full" if full else ""
     return [*tiles, _Tile("epochs spent", f"{spent.epochs:,}", note)]

@@ -27,7 +27,10 @@ __all__ = ["LiveView"]
 
 ROWS = 10
 REFRESHES_PER_SECOND = 1
+SECONDS_PER_LINE = 30.0
+"""Least time between two lines on the training of a supernet."""
 COUNTED = ("trained", "pruned", "rejected", "reused", "failed")
+COUNTED_INHERITED = ("scored", "rejected", "reused", "failed")
 
 
 class LiveView:
@@ -61,10 +64,11 @@ class LiveView:
         self._units = dict(zip(objective_names(study), objective_units(study), strict=True))
         self._done = 0
         self._current = Text()
+        self._next_line = 0.0
         self._live: Live | None = None
 
     def __enter__(self) -> LiveView:
-        self._started = self._clock()
+        self._started = self._next_line = self._clock()
         self._tally = Tally(self._study)
         self._found = self._summary()
         if self._console.is_terminal and not self._console.is_dumb_terminal:
@@ -98,10 +102,18 @@ class LiveView:
             else:
                 self._found = self._summary()
 
-    def epoch(self, trial_number: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Show how far the running trial is; shown at the next refresh of a terminal."""
+    def epoch(self, trial_number: int | None, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Show how far the running trial, or the supernet of all trials, is.
+
+        A terminal shows it at its next refresh; elsewhere a supernet has a line now and then.
+        """
         values = [f"{name} {quantity(float(value))}" for name, value in metrics.items()]
-        self._current = Text(one_line([f"trial {trial_number}", f"epoch {epoch}", *values]))
+        what = "supernet" if trial_number is None else f"trial {trial_number}"
+        line = one_line([what, f"epoch {epoch}", *values])
+        self._current = Text(line)
+        if self._live is None and trial_number is None and self._clock() >= self._next_line:
+            self._print(line)
+            self._next_line = self._clock() + SECONDS_PER_LINE
 
     def _line(self, record: Record) -> str:
         known = known_values(record, list(self._units))
@@ -141,8 +153,10 @@ class LiveView:
         return self._elapsed(), self._timeout or float("inf")
 
     def _counts(self) -> str:
-        others = [name for name in self._tally.counts if name not in COUNTED]
-        return " · ".join(f"{self._tally.counts[n]} {n}" for n in (*COUNTED, *sorted(others)))
+        counts = self._tally.counts
+        usual = COUNTED_INHERITED if counts["scored"] else COUNTED
+        others = [name for name in counts if name not in usual]
+        return " · ".join(f"{counts[n]} {n}" for n in (*usual, *sorted(others)))
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)

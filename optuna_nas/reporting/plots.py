@@ -80,7 +80,10 @@ def plot_front(study: optuna.Study) -> go.Figure:
 
 
 def plot_hypervolume(study: optuna.Study) -> go.Figure:
-    """Hypervolume of the front against the epochs spent; see `hypervolume_history`."""
+    """Hypervolume of the front against the epochs spent; see `hypervolume_history`.
+
+    Against the trials where none trains, as with inherited weights.
+    """
     return _plot_hypervolume(hypervolume_history(study), headings(study, records(study)))
 
 
@@ -190,17 +193,21 @@ def _front_axis(info: _FrontInfo, name: str) -> dict[str, Any]:
 def _plot_hypervolume(info: HypervolumeHistory, titles: Mapping[str, str]) -> go.Figure:
     worst = ", ".join(f"{titles[name]} {quantity(v)}" for name, v in info.reference.items())
     y_axis = style.axis("hypervolume", rangemode="tozero")
-    drawn = style.figure("Hypervolume", style.axis("epochs spent", rangemode="tozero"), y_axis)
+    by_trial = len(info.epochs) > 0 and info.epochs[0] == info.epochs[-1]
+    unit, spent = ("trials", info.numbers + 1) if by_trial else ("epochs", info.epochs)
+    drawn = style.figure("Hypervolume", style.axis(f"{unit} spent", rangemode="tozero"), y_axis)
     drawn.add_trace(
         go.Scatter(
-            x=np.concatenate([[0], info.epochs]),
+            x=np.concatenate([[0], spent]),
             y=np.concatenate([[0.0], info.hypervolume]),
             customdata=np.concatenate([[-1], info.numbers]),
             mode="lines",
             line={"color": style.ACCENT, "width": 2, "shape": "hv"},
             fill="tozeroy",
             fillcolor=style.FILL,
-            hovertemplate="after trial %{customdata}<br>%{x} epochs<br>%{y:.4g}<extra></extra>",
+            hovertemplate="<br>".join(
+                ("after trial %{customdata}", f"%{{x}} {unit}", "%{y:.4g}<extra></extra>")
+            ),
             name=f"reference point: {worst}",
         )
     )

@@ -27,7 +27,8 @@ def front_table(study: optuna.Study) -> Table:
     """
     found = front(study)
     table = networks_table(found, study)
-    table.title = Text(f"Pareto front of {study.study_name}: {len(found)} networks")
+    inherited = ", inherited weights" * any(record.inherited for record in found)
+    table.title = Text(f"Pareto front of {study.study_name}: {len(found)} networks{inherited}")
     return table
 
 

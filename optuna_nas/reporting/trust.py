@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import optuna
 
 from optuna_nas.reporting.text import heading, quantity
-from optuna_nas.study.record import Record, objective_names, objective_units
+from optuna_nas.study.record import INHERITED, Record, objective_names, objective_units
 
 __all__ = ["Measured", "Origin", "conditions", "headings", "measured", "origins", "unit_of"]
 
@@ -53,6 +53,7 @@ def conditions(measurement: Mapping[str, Any]) -> str:
         "" if threads is None else f"{threads} thread{'' if threads == 1 else 's'}",
         "" if batch == 1 else f"batch {batch}",
         measurement.get("precision", "fp32").removeprefix("fp32"),
+        "inherited weights" if measurement.get("weights") == INHERITED else "",
     ]
     return ", ".join(filter(None, parts))
 

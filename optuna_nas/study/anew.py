@@ -129,7 +129,8 @@ def _depending(search: Search, names: Iterable[str]) -> list[Weighted]:
 def _combined(objective: Weighted, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     parts = {part.name: found[part.name] for part in objective.parts}
     known = {name: Measurement(part["value"], part["spread"]) for name, part in parts.items()}
-    return noted(objective, objective.combined(known))
+    origin = {key: value for key, value in found[objective.name].items() if key == "weights"}
+    return noted(objective, objective.combined(known)) | origin
 
 
 def _renew(search: Search, trial: FrozenTrial, here: Mapping[str, float]) -> None:

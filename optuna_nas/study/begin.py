@@ -39,7 +39,7 @@ def prepare(search: Search, study: optuna.Study) -> None:
     if study._study_id in prepared:
         return
     _check_input_shape(search)
-    search.fidelity.check_images(search.input_shape)
+    search.budget.check_images(search.input_shape)
     _check_settled(study)
     with host_lock(f"study-{crc32(study.study_name.encode()):x}", BEGIN_SECONDS):
         if "calibrations" not in study.user_attrs:

@@ -93,24 +93,22 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Saved:
-    """The latest checkpoint of a network, there or not.
+    """The latest checkpoint of a training, there or not.
 
     Args:
         folder: Where checkpoints are.
-        root: Number of the first trial of the network's lineage.
+        name: Name of the file, without its suffix: different for different trainings.
         training: Identity of the training.
-        seed: Its seed.
     """
 
     folder: Path
-    root: int
+    name: str
     training: str
-    seed: int
 
     @property
     def path(self) -> Path:
         """The file."""
-        return self.folder / f"{self.root}-{self.training[:12]}-{self.seed:08x}.ckpt"
+        return self.folder / f"{self.name}.ckpt"
 
     def read(self) -> Resumed:
         """Where the training can go on; a damaged checkpoint is removed, with a warning."""

@@ -8,6 +8,7 @@ User attributes of a trial:
 | `architecture` | the graph (see `Architecture.to_json`); absent where a space returned a module |
 | `digest` | identifies the network |
 | `hyperparameters` | of the training, by name; absent where the space draws none |
+| `estimator` | where weights are inherited: its `name`, and which `weights` (their SHA-256) |
 | `training` | identifies the training: network, recipe, data, budget |
 | `provenance` | `seed`, `device` (fingerprint), `versions` (of the libraries) |
 | `measurements` | name -> `value`, `unit`, `spread` and how it was measured |
@@ -36,10 +37,24 @@ from optuna_nas.pruners.curve import bare, curve
 if TYPE_CHECKING:
     from optuna_nas.objectives import Measurement, Objective
 
-__all__ = ["OUTCOMES", "Record", "noted", "objective_names", "objective_units", "read", "records"]
+__all__ = [
+    "INHERITED",
+    "OUTCOMES",
+    "SUPERNET",
+    "Record",
+    "noted",
+    "objective_names",
+    "objective_units",
+    "read",
+    "records",
+]
+
+SUPERNET = "supernet"
+"""User attribute of a study whose trials inherit weights: what those are, and what they cost."""
 
 OUTCOMES = (
     "trained",  # to the end of its budget
+    "scored",  # with inherited weights, and not trained
     "pruned",  # at a rung
     "rejected",  # over a cap, and so before any training wherever that is possible
     "reused",  # an equal training was found in storage
@@ -49,6 +64,10 @@ OUTCOMES = (
     "running",
     "waiting",
 )
+
+
+INHERITED = "inherited"
+"""What a measurement's `weights` are where nothing was trained on from those of a supernet."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,7 @@ class Record:
         superseded: Whether a later trial continues this one, so that it no longer counts.
         finished: Whether it has ended, in whatever way.
         feasible: Whether it keeps every constraint that was set.
+        inherited: Whether its values are those of inherited weights, which no training followed.
     """
 
     number: int
@@ -92,6 +112,7 @@ class Record:
     superseded: bool
     finished: bool
     feasible: bool
+    inherited: bool
 
     @property
     def parameters(self) -> int | None:
@@ -173,6 +194,7 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
         superseded=superseded,
         finished=trial.state.is_finished(),
         feasible=all(value <= 0 for value in trial.constraints.values()),
+        inherited=(attrs.get("estimator") or {}).get("name") == "one-shot",
     )
 
 

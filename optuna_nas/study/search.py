@@ -29,22 +29,23 @@ from optuna_nas.objectives import (
     Metric,
     Objective,
     Parameters,
-    Recall,
     Weighted,
     resolve,
 )
 from optuna_nas.objectives.registry import each_once
 from optuna_nas.pruners.callback import Monitor
-from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.spaces import Joint
 from optuna_nas.study.acceleration import precision
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
+from optuna_nas.study.checks import check_parts
 from optuna_nas.study.counting import counters
 from optuna_nas.study.description import describe
+from optuna_nas.study.estimator import Estimator
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
-from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS, check_hyperparameters
+from optuna_nas.study.from_scratch import FromScratch
+from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS
 from optuna_nas.study.loop import Callbacks, run_trials
 from optuna_nas.study.remeasure import Progress
 from optuna_nas.study.storage import connect
@@ -74,7 +75,9 @@ class Search:
             `samplers.MultiFidelity`.
         pruner: `hyperband`, `learning-curve` (stops what is unlikely to end on the front),
             `freeze-thaw` (with `predictor`, which takes paused networks up again), `none`, or any
-            Optuna pruner that allows several objectives.
+            Optuna pruner that allows several objectives; `hyperband` by default.
+        estimator: How what only trained weights show is found out: by training each network from
+            scratch, or, by `supernet.OneShot`, with the weights of one training for all.
         trainer: Further arguments of the Lightning Trainer, such as `precision`: by default bf16
             autocast on a CUDA device that computes in it.
         threads: Threads that PyTorch may use for training; its own choice by default. Small
@@ -89,7 +92,7 @@ class Search:
             the space keeps them; 0 for none.
         trials: Trials of a run that does not say otherwise.
         max_failures: After more failures of one kind in a row the search stops itself.
-        smoke: Arguments that differ in a run of seconds.
+        smoke: Arguments that differ in a run of seconds; by default few trials and epochs.
 
     Raises:
         DescriptionError: An unknown name, or parts that do not fit together.
@@ -101,9 +104,10 @@ class Search:
     objectives: Sequence[Objective | str]
     constraints: Sequence[Objective | str] = ()
     module: Callable[..., LightningModule] = Classifier
-    fidelity: Budget = field(default_factory=Budget)
+    fidelity: Budget | None = None
     sampler: str | BaseSampler = "nsga2"
-    pruner: str | BasePruner = "hyperband"
+    pruner: str | BasePruner | None = None
+    estimator: Estimator = field(default_factory=FromScratch)
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     checkpoints: str | os.PathLike[str] | bool | None = True
@@ -112,47 +116,15 @@ class Search:
     samples: int = 200
     trials: int = 100
     max_failures: int = 5
-    smoke: Mapping[str, Any] = field(
-        default_factory=lambda: {"trials": 12, "fidelity": Budget((1, 2))}
-    )
+    smoke: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise DescriptionError("expected a name for the search, got an empty one")
-        if not callable(self.space):
-            raise DescriptionError(f"expected a callable space, got {self.space!r}")
-        if not isinstance(self.data, LightningDataModule):
-            raise DescriptionError(f"expected data as a LightningDataModule, got {self.data!r}")
-        if not self.optimised:
-            raise DescriptionError("expected at least one objective, got none")
-        for name in ("max_failures", "samples", "seed", "trials"):
-            if getattr(self, name) < 0:
-                raise DescriptionError(f"expected {name} of at least 0, got {getattr(self, name)}")
-        if not isinstance(self.checkpoints, str | os.PathLike | bool | None):
-            raise DescriptionError(
-                f"expected checkpoints as a folder, or None for none, got {self.checkpoints!r}"
-            )
-        if self.threads is not None and self.threads < 1:
-            raise DescriptionError(f"expected threads >= 1, got {self.threads}")
-        if isinstance(self.space, Joint):
-            check_hyperparameters(self.space.hyperparameters, self.module, self.data)
-        names = [o.name for o in (*self.optimised, *self.capped)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DescriptionError(f"expected each objective once, got {', '.join(twice)} twice")
-        sampler, pruner = self._make_sampler(), self._make_pruner()
-        thaws = isinstance(pruner, pruners.FreezeThaw)
-        if thaws and not isinstance(sampler, samplers.Predictor):
-            raise DescriptionError(
-                "expected a sampler that takes paused networks up again beside "
-                f"pruner='freeze-thaw', got {self.sampler!r}; use sampler='predictor'"
-            )
-        if len(self.optimised) > 1:
-            check_pruner(pruner)
-        each_once((*self.capped, *self.optimised, *self.parts))
-        for objective in self.measured:
-            if isinstance(objective, Recall) and objective.classes:
-                objective.check_outputs(self.outputs)
+        check_parts(self)
+
+    @property
+    def budget(self) -> Budget:
+        """How long a network is trained, where each is."""
+        return self.fidelity or Budget()
 
     @cached_property
     def optimised(self) -> tuple[Objective, ...]:
@@ -223,7 +195,7 @@ class Search:
         return {
             "data": self.data_fingerprint,
             "module": describe(self.module),
-            **self.fidelity.describe_training(),
+            **self.estimator.describe(self),
             "trainer": describe(self.trainer),
             "precision": precision(self.trainer),
         }
@@ -240,12 +212,19 @@ class Search:
             "objectives": describe(self.optimised),
             "constraints": describe(self.capped),
             "module": describe(self.module),
-            "fidelity": describe(self.fidelity),
+            "fidelity": describe(self.budget),
             "sampler": describe(self.sampler),
-            "pruner": describe(self.pruner),
+            "pruner": describe(self._pruner),
             "trainer": describe(self.trainer),
             "seed": self.seed,
-        } | ({"parts": describe(self.parts)} if self.parts else {})
+        } | self._further
+
+    @property
+    def _further(self) -> dict[str, Any]:
+        """What is described only of searches that have it: older ones stay what they are."""
+        parts = {"parts": describe(self.parts)} if self.parts else {}
+        own = type(self.estimator) is not FromScratch
+        return parts | (self.estimator.describe(self) if own else {})
 
     @cached_property
     def prepared(self) -> WeakKeyDictionary[BaseStorage, dict[int, dict[str, BaseDistribution]]]:
@@ -258,10 +237,11 @@ class Search:
         Raises:
             DescriptionError: `smoke` has an argument that a Search does not.
         """
+        smoke = self.estimator.smoke if self.smoke is None else self.smoke
         names = {f.name for f in fields(self)} - {"smoke", "name"}
-        if unknown := sorted(set(self.smoke) - names):
+        if unknown := sorted(set(smoke) - names):
             raise DescriptionError(f"expected smoke={{...}} of {sorted(names)}, got {unknown}")
-        return replace(self, name=f"{self.name}-smoke", smoke={}, **self.smoke)
+        return replace(self, name=f"{self.name}-smoke", smoke={}, **smoke)
 
     def hyperparameters(self, trial: BaseTrial) -> dict[str, Any]:
         """Training hyperparameters of a trial by name, where the space draws some."""
@@ -326,8 +306,8 @@ class Search:
             study_name=self.name,
             storage=opened,
             directions=directions,
-            sampler=self._make_sampler(),
-            pruner=self._make_pruner(),
+            sampler=self.make_sampler(),
+            pruner=self.make_pruner(),
             load_if_exists=True,
         )
         prepare(self, study)
@@ -375,10 +355,12 @@ class Search:
         Raises:
             StudyError: The study in storage belongs to another search, or to another machine.
             SearchStopped: Too many trials in a row failed for the same reason.
+            TrainingError: The supernet of a one-shot search cannot be trained.
             KeyboardInterrupt: The user stopped it; the running trial is marked and goes on next
                 time.
         """
         study = self.study(storage, remeasure)
+        self.estimator.prepare(self, study, on_epoch)
         count = self.trials if trials is None else trials
         run_trials(
             study,
@@ -391,12 +373,26 @@ class Search:
         )
         return study
 
-    def _make_sampler(self) -> BaseSampler:
+    def make_sampler(self) -> BaseSampler:
+        """A sampler of this search that has seen nothing.
+
+        Raises:
+            DescriptionError: There is none of that name.
+        """
         if isinstance(self.sampler, BaseSampler):
             return samplers.given(self.sampler, self.seed)
         return samplers.by_name(self.sampler, self.seed, self.space, counters(self))
 
-    def _make_pruner(self) -> BasePruner:
-        if isinstance(self.pruner, BasePruner):
-            return copy.deepcopy(self.pruner)
-        return pruners.by_name(self.pruner, self.fidelity.min_epochs, self.fidelity.max_epochs)
+    def make_pruner(self) -> BasePruner:
+        """A pruner of this search.
+
+        Raises:
+            DescriptionError: There is none of that name.
+        """
+        if isinstance(self._pruner, BasePruner):
+            return copy.deepcopy(self._pruner)
+        return pruners.by_name(self._pruner, self.budget.min_epochs, self.budget.max_epochs)
+
+    @property
+    def _pruner(self) -> str | BasePruner:
+        return self.estimator.pruner if self.pruner is None else self.pruner

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -24,17 +24,18 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from optuna_nas.measuring.turns import Training
-from optuna_nas.objectives import Candidate
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
 from optuna_nas.study.acceleration import ChannelsLast, near, precision
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 
-__all__ = ["TRAINER", "OnEpoch", "calm", "fit", "seeded", "seeded_setup"]
+__all__ = ["TRAINER", "OnEpoch", "calm", "fit", "seeded", "seeded_setup", "validate"]
 
-OnEpoch = Callable[[int, int, Mapping[str, float]], None]
-"""Told the number of a trial, the epochs it has trained, and the values it reported."""
+OnEpoch = Callable[[int | None, int, Mapping[str, float]], None]
+"""Told the number of a trial, the epochs it has trained, and the values it reported.
+
+The number is None where what is trained is a supernet, for all trials."""
 
 TRAINER: Mapping[str, Any] = {
     "accelerator": "auto",
@@ -50,7 +51,8 @@ TRAINER: Mapping[str, Any] = {
 
 def fit(
     make_module: Callable[[nn.Module], LightningModule],
-    candidate: Candidate,
+    network: nn.Module,
+    input_shape: tuple[int, ...],
     data: LightningDataModule,
     pruning: PruningCallback,
     budget: Budget,
@@ -59,12 +61,14 @@ def fit(
     arguments: Mapping[str, Any],
     threads: int | None = None,
     checkpoints: Checkpoints | None = None,
+    beside: Sequence[Callback] = (),
 ) -> dict[str, float]:
     """Train a network for at most its budget, and return what was logged last.
 
     Args:
         make_module: Makes the LightningModule to train from the network.
-        candidate: Whose network it is.
+        network: The network.
+        input_shape: Shape of one sample that it takes.
         data: Its data.
         pruning: Reports each validation and ends the training of a trial that is not worth more.
         budget: How long a full training is, and at which fidelity.
@@ -73,24 +77,20 @@ def fit(
         arguments: Further arguments of the Trainer; they override `TRAINER`.
         threads: Threads that PyTorch may use; as many as it does by default.
         checkpoints: Saves the training, and says what it goes on from; None for neither.
+        beside: Further callbacks, of this training alone.
 
     Raises:
         optuna.TrialPruned: The pruner ended the trial.
         KeyboardInterrupt: The user did.
     """
-    own = copy.deepcopy(dict(arguments))  # callbacks have a state, which is this trial's
-    callbacks = own.pop("callbacks", None) or []
-    if isinstance(callbacks, Callback):
-        callbacks = [callbacks]
+    own, callbacks = _parted(arguments)
     with calm(), _threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
-        module = make_module(candidate.network)
+        module = make_module(network)
         give_way = GiveWay()
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
-        if (number := precision(arguments)) != "32-true":
-            own["precision"] = number
-        callbacks = [give_way, ChannelsLast(), *callbacks, fidelity, pruning]
+        callbacks = [give_way, ChannelsLast(), *callbacks, *beside, fidelity, pruning]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
             callbacks.append(checkpoints)
@@ -105,7 +105,7 @@ def fit(
         with (
             _interruptible(),
             _served(data, device, fidelity, checkpoints),
-            fidelity.resizing(candidate.network, candidate.input_shape),
+            fidelity.resizing(network, input_shape),
         ):
             trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
             if fidelity.below and not pruning.pruned:  # it stopped by itself, on the way up
@@ -114,6 +114,40 @@ def fit(
     pruning.check_pruned()
     logged = trainer.callback_metrics or resumed.metrics  # it may have been at its end
     return {name: float(value) for name, value in logged.items()}
+
+
+def validate(
+    make_module: Callable[[nn.Module], LightningModule],
+    network: nn.Module,
+    data: LightningDataModule,
+    seed: int,
+    arguments: Mapping[str, Any],
+    threads: int | None = None,
+    beside: Sequence[Callback] = (),
+) -> dict[str, float]:
+    """Run a network on the validation data, set up as for training, and return what is logged.
+
+    Args:
+        make_module: Makes the LightningModule that validates it.
+        network: The network, trained.
+        data: Its data.
+        seed: Seed under which the data is set up.
+        arguments: As in `fit`.
+        threads: As in `fit`.
+        beside: As in `fit`.
+
+    Raises:
+        KeyboardInterrupt: The user did.
+    """
+    own, callbacks = _parted(arguments)
+    with calm(), _threads(threads), seeded_setup(data, seed), _as_for_fit(data):
+        lightning.seed_everything(seed, verbose=False)
+        module = make_module(network)
+        trainer = Trainer(**{**TRAINER, "callbacks": [*callbacks, *beside], **own})
+        refuse_relaunch(trainer)
+        with _interruptible():
+            trainer.validate(module, datamodule=data, verbose=False)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
 class GiveWay(Callback):
@@ -178,6 +212,26 @@ def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
         yield
     finally:
         del vars(data)["setup"]
+
+
+def _parted(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[Callback]]:
+    """The user's arguments of a Trainer with the precision, and the callbacks among them."""
+    own = copy.deepcopy(dict(arguments))  # callbacks have a state, which is this trial's
+    callbacks = own.pop("callbacks", None) or []
+    if (number := precision(arguments)) != "32-true":
+        own["precision"] = number
+    return own, [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+
+
+@contextmanager
+def _as_for_fit(data: LightningDataModule) -> Iterator[None]:
+    """Set data up for a fit, whatever the stage: validation data is then that of trainings."""
+    setup = data.setup
+    vars(data)["setup"] = lambda stage=None: setup("fit")
+    try:
+        yield
+    finally:
+        vars(data)["setup"] = setup
 
 
 @contextmanager

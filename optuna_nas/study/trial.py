@@ -21,16 +21,14 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError, TrainingError
 from optuna_nas.measuring import device
 from optuna_nas.objectives import STAGES, Candidate, Measurement, Objective
-from optuna_nas.pruners import FreezeThaw
-from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.pruners.lineages import Lineages
 from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
-from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
+from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
 from optuna_nas.study.record import noted
-from optuna_nas.study.training import OnEpoch, fit, seeded, seeded_setup
+from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
 from optuna_nas.study.weights import save_weights, weights_path
 
 if TYPE_CHECKING:
@@ -39,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["TrialRun"]
 
 # Random numbers and thread counts belong to the process: a second trial beside would change both.
-_ONE_AT_A_TIME = threading.Lock()
+# What a trial waits for may be trials itself: those by which a sampler and a supernet are trained.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class TrialRun:
@@ -49,6 +48,13 @@ class TrialRun:
         search: The search it belongs to.
         trial: The trial, just asked for.
         on_epoch: Told of each epoch trained.
+
+    Attributes:
+        root: Number of the first trial of the network's lineage.
+        seed: Seed of the network's weights and of its training.
+        measurements: Name of an objective -> what was measured so far, as it is recorded.
+        hyperparameters: Of the training, by name, where the space draws some.
+        on_epoch: Told of each epoch that this trial has trained.
     """
 
     def __init__(
@@ -60,13 +66,12 @@ class TrialRun:
         self.search = search
         self.trial = trial
         self.on_epoch = None if on_epoch is None else partial(on_epoch, trial.number)
-        self.seed = int(description.digest([search.seed, _root(trial)])[:8], 16)
+        self._on_epoch = on_epoch
+        self.root = _root(trial)
+        self.seed = int(description.digest([search.seed, self.root])[:8], 16)
         self.measurements: dict[str, dict[str, Any]] = {}
-        self.epochs = 0
-        self.resumed = Resumed()
-        self.saved: Saved | None = None
-        self.paused = False
         self.hyperparameters: dict[str, Any] = {}
+        self._estimation: Estimation | None = None
 
     def __call__(self) -> list[float]:
         """Run the trial and return its objective values, in the order of the search.
@@ -78,9 +83,10 @@ class TrialRun:
         """
         with _ONE_AT_A_TIME, self._recorded(), lease.hold(self.trial):
             prepare(self.search, self.trial.study)
+            self.search.estimator.prepare(self.search, self.trial.study, self._on_epoch)
             drawn = self._draw()
             identity = self._identify(drawn)
-            self.saved = self._place(identity)
+            estimation = self._estimation = self.search.estimator.begin(self, identity)
             earlier = self._earlier(identity)
             if earlier is not None:
                 return self._reuse(earlier)
@@ -96,14 +102,18 @@ class TrialRun:
                 for stage in STAGES[:-1]:
                     self._measure(candidate, stage)
             if any(o.stage == STAGES[-1] for o in self.search.measured):
-                candidate.metrics = self._train(candidate)
+                candidate.metrics = estimation(candidate)
                 if self.search.weights is not None:
                     path = weights_path(self.search.weights, identity, self.seed)
                     save_weights(candidate.network, path)
             with seeded_setup(self.search.data, self.search.seed):
                 seeded(self._measure, self.seed, candidate, STAGES[-1])
-            self._end("trained", f"trained to the end, {self.epochs} epochs")
+            self._end(estimation.outcome, estimation.ended)
             return [self.measurements[o.name]["value"] for o in self.search.optimised]
+
+    def note(self, key: str, value: Any) -> None:
+        """Leave something in the record of the trial."""
+        self.trial.set_user_attr(key, value)
 
     def _draw(self) -> Architecture | nn.Module:
         with warnings.catch_warnings():
@@ -131,17 +141,17 @@ class TrialRun:
         line = " ".join(f"{name}={value}" for name, value in parameters.items())
         if isinstance(drawn, Architecture):
             line = drawn.describe()
-            self._set("architecture", json.loads(drawn.to_json()))
+            self.note("architecture", json.loads(drawn.to_json()))
         space = self.search.description["space"]
         digest = description.network_digest(drawn, parameters, space)
         trained = [self.hyperparameters] if self.hyperparameters else []
         identity = description.digest([digest, self.search.training_description, *trained])
-        self._set("network", line)
-        self._set("digest", digest)
-        self._set("training", identity)
+        self.note("network", line)
+        self.note("digest", digest)
+        self.note("training", identity)
         if self.hyperparameters:
-            self._set("hyperparameters", self.hyperparameters)
-        self._set(
+            self.note("hyperparameters", self.hyperparameters)
+        self.note(
             "provenance",
             {"seed": self.seed, "device": device.fingerprint(), "versions": device.versions()},
         )
@@ -168,7 +178,7 @@ class TrialRun:
         return trial.state.is_finished() or begun
 
     def _reuse(self, earlier: FrozenTrial) -> list[float]:
-        self._set("reused_from", earlier.number)
+        self.note("reused_from", earlier.number)
         self.measurements = dict(earlier.user_attrs.get("measurements", {}))
         for name, value in earlier.constraints.items():
             self.trial.set_constraint(name, value)
@@ -201,61 +211,12 @@ class TrialRun:
         self._end("rejected", reason)
         raise optuna.TrialPruned(reason)
 
-    def _train(self, candidate: Candidate) -> dict[str, float]:
-        monitors = self.search.monitors({n: m["value"] for n, m in self.measurements.items()})
-        self._set("measurements", self.measurements)
-        # What is neither known nor logged at a rung is reported as a constant: it decides nothing.
-        known = {
-            o.name: self.measurements.get(o.name, {}).get("value", 0.0)
-            for o in self.search.optimised
-            if o.name not in monitors
-        }
-        pruning = PruningCallback(self.trial, monitors, known, self.on_epoch)
-        checkpoints = self._checkpoints(pruning)
-        try:
-            return fit(
-                partial(self.search.make_module, hyperparameters=self.hyperparameters),
-                candidate,
-                self.search.data_for(self.hyperparameters),
-                pruning,
-                budget=self.search.fidelity,
-                seed=self.seed,
-                data_seed=self.search.seed,
-                arguments=self.search.trainer,
-                threads=self.search.threads,
-                checkpoints=checkpoints,
-            )
-        finally:
-            self.epochs = max(pruning.epochs, self.resumed.epochs)
-            finite = all(map(math.isfinite, pruning.metrics.values()))
-            self.paused = self._pauses and pruning.pruned and finite
-
-    @property
-    def _pauses(self) -> bool:
-        """Whether a network that the pruner stops may be taken up again."""
-        return isinstance(self.trial.study.pruner, FreezeThaw)
-
-    def _place(self, identity: str) -> Saved | None:
-        """Where this training leaves its checkpoints, and may have left one."""
-        study = self.trial.study
-        folder = folder_of(self.search.checkpoints, study.study_name, study._storage)
-        if folder is None:
-            return None
-        return Saved(folder, _root(self.trial), identity, self.seed)
-
-    def _checkpoints(self, pruning: PruningCallback) -> Checkpoints | None:
-        """What saves the training, once it is known what it goes on from."""
-        if self.saved is None:
-            return None
-        if "continues" in self.trial.user_attrs:
-            self.resumed = self.saved.read()
-            self._set("resumed", self.resumed.as_json())
-        return Checkpoints(self.saved, pruning, self._pauses, self.resumed)
-
     def _note(self, objective: Objective, measurement: Measurement) -> None:
         if math.isnan(measurement.value):
             raise TrainingError(f"expected a number for {objective.name}, got NaN")
-        self.measurements[objective.name] = noted(objective, measurement)
+        found = self.measurements[objective.name] = noted(objective, measurement)
+        if objective.stage == STAGES[-1] and self._estimation is not None:
+            found |= self._estimation.details
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -272,23 +233,20 @@ class TrialRun:
             self._end("interrupted", "interrupted by the user")
             raise
         except Exception as error:
-            self._set("traceback", "".join(traceback.format_exception(error))[-8000:])
+            self.note("traceback", "".join(traceback.format_exception(error))[-8000:])
             self._end("failed", f"{type(error).__name__}: {error}"[:2000])
             raise
 
     def _end(self, outcome: str, reason: str) -> None:
         self.ended = True
-        self._set("measurements", self.measurements)
+        self.note("measurements", self.measurements)
         seconds = time.monotonic() - self.started
-        spent = {"epochs": self.epochs - self.resumed.epochs, "seconds": round(seconds, 3)}
-        self._set("spent", spent)
-        self._set("ended", reason)
-        self._set("outcome", outcome)
-        if self.saved is not None and outcome != "interrupted" and not self.paused:
-            self.saved.remove()
-
-    def _set(self, key: str, value: Any) -> None:
-        self.trial.set_user_attr(key, value)
+        epochs = 0 if self._estimation is None else self._estimation.epochs
+        self.note("spent", {"epochs": epochs, "seconds": round(seconds, 3)})
+        self.note("ended", reason)
+        self.note("outcome", outcome)
+        if self._estimation is not None:
+            self._estimation.end(outcome)
 
 
 def _root(trial: optuna.Trial) -> int:

@@ -6,12 +6,14 @@ Source: weight sharing by slices, Cai et al. 2020 (Once-for-all), arXiv:1908.097
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import optuna
@@ -31,7 +33,7 @@ from optuna_nas.supernet.extent import Entry, Extent, Origin, Space, survey
 from optuna_nas.supernet.pieces import Piece, Place, block_pieces, cut, own_buffers, pieces
 from optuna_nas.supernet.subnet import Subnet
 
-__all__ = ["SharedWeights"]
+__all__ = ["SharedWeights", "fingerprint_of", "read"]
 
 KEPT = 4096
 """Blocks without weights that a store keeps for the next network that has them."""
@@ -80,6 +82,11 @@ class SharedWeights(nn.Module):
         sizes = [self.extent.input_shape, self.extent.outputs, shapes]
         return digest([describe(self.extent.space), sizes, optuna_nas.__version__])
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights as they are, in hexadecimal."""
+        return fingerprint_of(self.state_dict())
+
     def network(self, drawn: Architecture | nn.Module) -> Subnet:
         """A network of the space whose weights are views of these: gradients flow into them.
 
@@ -124,27 +131,35 @@ class SharedWeights(nn.Module):
         """Name in a network -> view of the weights, for what it takes from the store."""
         return {p.name: cut(self._tensor(p), p.shape, p.kernel) for p in found}
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the weights to a file, which is there as a whole or not at all."""
+    def save(self, path: str | os.PathLike[str], **facts: float) -> None:
+        """Write the weights to a file, which is there as a whole or not at all.
+
+        Args:
+            path: The file.
+            **facts: What else to keep there, such as what the weights cost.
+        """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part")
-        torch.save({"identity": self.identity, "weights": self.state_dict()}, part)
+        whole = {"identity": self.identity, "weights": self.state_dict(), "facts": facts}
+        torch.save(whole, part)
         os.replace(part, target)
 
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Take the weights that `save` wrote.
+    def load(self, path: str | os.PathLike[str]) -> dict[str, float]:
+        """Take the weights that `save` wrote, and return the facts beside them.
 
         Raises:
-            SpaceError: They are of another space, or of another version of the package.
+            SpaceError: It wrote no such file, or the weights are of another space, or of another
+                version of the package.
         """
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored = read(path)
         if stored["identity"] != self.identity:
             raise SpaceError(
                 f"expected shared weights of this space in {path}, got those of another, or of "
                 f"another version than {optuna_nas.__version__}; train them anew"
             )
         self.load_state_dict(stored["weights"])
+        return dict(stored["facts"])
 
     def _tensor(self, piece: Piece) -> Tensor:
         return (self.get_parameter if piece.learned else self.get_buffer)(piece.key)
@@ -238,6 +253,32 @@ class _Part:
             with torch.random.fork_rng(devices=[]), device:
                 block = find(kind)(*inputs, **args)
         return cls(block, shape, found)
+
+
+def fingerprint_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights by name, in hexadecimal."""
+    found = hashlib.sha256()
+    for key, tensor in sorted(weights.items()):
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        found.update(f"{key} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(values.numpy().data)
+    return found.hexdigest()
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `SharedWeights.save` wrote: `identity`, `weights` and `facts`.
+
+    Raises:
+        SpaceError: It wrote no such file.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        return {key: stored[key] for key in ("identity", "weights", "facts")}
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, UnpicklingError) as error:
+        raise SpaceError(
+            f"expected a file that SharedWeights.save wrote in {path}, got "
+            f"{type(error).__name__}: {error}; train the weights anew"
+        ) from error
 
 
 def _filled(value: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:

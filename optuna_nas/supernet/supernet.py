@@ -55,6 +55,11 @@ class Supernet(nn.Module):
         self.__dict__["drawn"] = drawn
         self.__dict__["_subnet"] = self.store.network(drawn)
 
+    def describe(self) -> str:
+        """The network that runs, in one line."""
+        drawn = self.__dict__["drawn"]
+        return drawn.describe() if isinstance(drawn, Architecture) else str(drawn)
+
     def forward(self, *inputs: Tensor) -> Any:
         subnet = self.__dict__["_subnet"]
         subnet.training = self.training
@@ -80,6 +85,9 @@ class Paths(Callback):
         seed: Of the drawing.
         distil: (outputs, teacher's outputs) -> loss, for drawings that distil.
 
+    Attributes:
+        loss: Mean loss of the networks, since the epoch began.
+
     Raises:
         DescriptionError: No network in a step.
         TrainingError: A loss is NaN or infinite; says at which network.
@@ -100,6 +108,16 @@ class Paths(Callback):
         self._paths = paths
         self._seed = seed
         self._distil = distil
+        self._total, self._count = 0.0, 0
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the networks, since the epoch began."""
+        return self._total / max(1, self._count)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a mean."""
+        self._total, self._count = 0.0, 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the place of the recipe's step."""
@@ -140,13 +158,13 @@ class Paths(Callback):
         return torch.stack(losses).mean()
 
     def _check(self, loss: Tensor, step: int) -> None:
-        if not math.isfinite(float(loss.detach())):
-            drawn = vars(self._supernet)["drawn"]
-            shown = drawn.describe() if isinstance(drawn, Architecture) else type(drawn).__name__
+        value = float(loss.detach())
+        self._total, self._count = self._total + value, self._count + 1
+        if not math.isfinite(value):
             raise TrainingError(
-                f"expected a finite loss of the supernet, got {float(loss.detach())} in step "
-                f"{step} at {shown}; what the last checkpoint holds is good: lower the learning "
-                "rate, or clip gradients (gradient_clip_val)"
+                f"expected a finite loss of the supernet, got {value} in step {step} at "
+                f"{self._supernet.describe()}; lower the learning rate, or clip gradients "
+                "(gradient_clip_val)"
             )
 
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 NAMES = ("accuracy (fraction)", "latency (ms)")
 DIRECTIONS = ("maximize", "minimize")
-STATES = {"trained": TrialState.COMPLETE, "reused": TrialState.COMPLETE}
+STATES = dict.fromkeys(("trained", "scored", "reused"), TrialState.COMPLETE)
 STATES |= {"pruned": TrialState.PRUNED, "rejected": TrialState.PRUNED}
 BUDGET = 9
 

@@ -149,3 +149,24 @@ def test_a_log_record_on_standard_error_does_not_break_the_panel() -> None:
         handler = logging.StreamHandler()
         handler.emit(logging.makeLogRecord({"msg": "a warning from elsewhere"}))
     assert "a warning from elsewhere" in text(shown)
+
+
+def test_without_a_terminal_a_supernet_has_a_line_now_and_then() -> None:
+    shown, clock = console(False), Clock()
+    with view_of(shown, clock=clock) as view:
+        for epoch in range(1, 8):
+            view.epoch(None, epoch, {"loss": 1 / epoch})
+            clock.now += 10
+    told = ((1, "1"), (4, "0.2500"), (7, "0.1429"))
+    lines = [f"supernet  epoch {epoch}  loss {loss}" for epoch, loss in told]
+    assert text(shown).splitlines()[:-1] == lines
+
+
+def test_a_search_with_inherited_weights_counts_scored_trials() -> None:
+    shown, clock = console(False), Clock()
+    study = make_study("watched")
+    for number in range(3):
+        study.add_trial(make_trial([0.5, 1.0 + number], "scored", epochs=0))
+    with LiveView(study, 3, None, shown, clock):
+        pass
+    assert "3 scored · 0 rejected · 0 reused · 0 failed" in text(shown).splitlines()[-1]

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import restrict
 from optuna_nas.spaces.choice import ask_option, ask_size, check_options, check_sizes
-from optuna_nas.spaces.layers import Layers
+from optuna_nas.spaces.layers import CLASS_TOKEN, POOLS, Layers
 from optuna_nas.spaces.space import register
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 __all__ = ["Transformer"]
-
-POOLS = ("mean", "first")
 
 
 @register("transformer")
@@ -45,7 +44,7 @@ class Transformer(Layers):
             token).
         **layers: As for `spaces.layers.Layers`: layers, widths, heads, head_dimensions,
             group_sizes, patterns, windows, strides, positions, norms, placements, activations,
-            ratios, shared_ratio, experts, top_k, balance, tied.
+            ratios, shared_ratio, experts, top_k, balance, tied, allowed.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -64,19 +63,19 @@ class Transformer(Layers):
     def __post_init__(self) -> None:
         super().__post_init__()
         shape = _check_shape(self.input_shape, self.decoder)
-        contexts = check_sizes("contexts", self.contexts or (shape[0],))
         legal = {
             "input_shape": shape,
             "vocabulary": check_sizes("vocabulary", (self.vocabulary,), low=2)[0],
             "decoder": check_options("decoder", (self.decoder,), (False, True))[0],
-            "contexts": contexts,
+            "contexts": check_sizes("contexts", self.contexts or (shape[0],)),
             "embeddings": check_sizes("embeddings", self.embeddings) if self.embeddings else (),
             "pools": check_options("pools", self.pools, POOLS),
         }
         for name, value in legal.items():
             object.__setattr__(self, name, value)
         self._check_contexts()
-        self._check_length(contexts[0])
+        self._restrict()
+        self._check_length(self.contexts[0])
 
     def __call__(self, trial: BaseTrial) -> Architecture:
         """Draw an architecture: `embed`, `layer1_attention`, `layer1_feed_forward`, ..."""
@@ -102,6 +101,21 @@ class Transformer(Layers):
         embed = {"vocabulary": self.vocabulary, "features": narrow}
         projection = [("widen", "projection", {"features": width})] if narrow < width else []
         return [("embed", "tokens", embed), *projection]
+
+    def _restrict(self) -> None:
+        """Keep those choices of an input whose blocks are allowed."""
+        choices: dict[str, dict[Any, str]] = {}
+        if len(self.input_shape) == 1 and self.embeddings:
+            narrow = [size for size in self.embeddings if size < self.widths[-1]]
+            choices["embeddings"] = dict.fromkeys(narrow, "projection")
+        if not self.decoder:
+            shorter = [length for length in self.contexts if length < self.input_shape[0]]
+            choices |= {"contexts": dict.fromkeys(shorter, "crop"), "pools": CLASS_TOKEN}
+        embed = "tokens" if len(self.input_shape) == 1 else "projection"
+        restrict(self.always, self.allowed, (embed,))
+        for name, kinds in choices.items():
+            left = restrict(getattr(self, name), self.allowed, kinds=kinds)
+            object.__setattr__(self, name, left)
 
     def _check_contexts(self) -> None:
         length = self.input_shape[0]

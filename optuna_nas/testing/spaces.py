@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +19,8 @@ import torch
 
 from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
 from optuna_nas.backends import export_onnx, session
-from optuna_nas.blocks import BLOCKS
+from optuna_nas.blocks import BLOCKS, Head
+from optuna_nas.exceptions import SpaceError
 from optuna_nas.model import build
 from optuna_nas.samplers.virtual import Proposal, draw, heir
 
@@ -82,6 +83,12 @@ def wiring(architecture: Architecture) -> str:
     return json.dumps(rows, sort_keys=True)
 
 
+def kinds_of(space: Any, count: int) -> set[str]:
+    """Kinds of blocks of networks drawn from a space, without those that end a network."""
+    drawn = {node.kind for _, architecture in draws(space, count) for node in architecture.alive}
+    return {kind for kind in drawn if not issubclass(BLOCKS[kind], Head)}
+
+
 class SpaceConformance:
     """Laws of a space. Subclass it with fixtures `space` and `input_shape`."""
 
@@ -122,6 +129,22 @@ class SpaceConformance:
             near = heir([parent], mutation=1 / len(trial.params), rng=generator)
             for network in (architecture, draw(space, near).drawn):
                 assert digests.setdefault(wiring(network), network.digest) == network.digest
+
+    def test_kinds_that_are_not_allowed_are_not_drawn(self, space: Any) -> None:
+        """Each in turn, where the space can do without it; else it says that it cannot."""
+        if not hasattr(space, "allowed"):
+            pytest.skip("this space has no argument allowed")
+        kinds = kinds_of(space, SAMPLES)
+        assert kinds_of(replace(space, allowed=tuple(kinds)), 20) <= kinds
+        for kind in kinds:
+            others = tuple(kinds - {kind})
+            try:
+                restricted = replace(space, allowed=others)
+            except SpaceError as refusal:
+                assert "expected allowed" in str(refusal)
+                assert repr(kind) in str(refusal) or not others
+            else:
+                assert kinds_of(restricted, 20) <= set(others)
 
     def test_json_restores_every_sample(self, space: Any) -> None:
         for _, architecture in draws(space):

@@ -19,6 +19,10 @@ class TestRegisteredSpaces(SpaceConformance):
         return getattr(space, "input_shape", (8,))
 
 
+def test_every_registered_space_can_be_restricted() -> None:
+    assert all(SPACES[name]().allowed is None for name in SPACES)
+
+
 class TestNarrowCNN(SpaceConformance):
     """Strides of which only some fit the last blocks, and a residual in the first."""
 

@@ -17,12 +17,13 @@ import optuna
 import pytest
 import torch
 
-from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
+from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture, Node
 from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS, Head
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model import build
 from optuna_nas.samplers.virtual import Proposal, draw, heir
+from optuna_nas.testing.backends import relative_error, standardise
 
 __all__ = ["SpaceConformance"]
 
@@ -87,6 +88,11 @@ def kinds_of(space: Any, count: int) -> set[str]:
     """Kinds of blocks of networks drawn from a space, without those that end a network."""
     drawn = {node.kind for _, architecture in draws(space, count) for node in architecture.alive}
     return {kind for kind in drawn if not issubclass(BLOCKS[kind], Head)}
+
+
+def is_constant(node: Node) -> bool:
+    """Whether what a node returns does not depend on what it reads."""
+    return BLOCKS[node.kind].constant
 
 
 class SpaceConformance:
@@ -188,18 +194,21 @@ class SpaceConformance:
     def test_samples_compute_the_same_in_onnx_runtime(
         self, space: Any, input_shape: tuple[int, ...]
     ) -> None:
-        """The smallest of some, since an export takes seconds."""
+        """The smallest of some that depend on their input, since an export takes seconds.
+
+        Within 1e-4 of how much the input changes the output, which with untrained statistics of
+        batch normalisation would be next to nothing.
+        """
         pytest.importorskip("onnxruntime")
-        drawn = sorted((a for _, a in draws(space, 12)), key=lambda a: len(a.alive))
-        for architecture in drawn[:2]:
+        drawn = [a for _, a in draws(space, 12) if not any(map(is_constant, a.alive))]
+        for architecture in sorted(drawn, key=lambda a: len(a.alive))[:2]:
             torch.manual_seed(0)
-            network = build(architecture, input_shape, 5).eval()
-            x = inputs(network, 2, input_shape)
+            network = build(architecture, input_shape, 5)
+            standardise(network, inputs(network, 64, input_shape))
+            x = inputs(network.eval(), 4, input_shape)
             (found,) = session(export_onnx(network, x)).run(None, {"input": x.numpy()})
             with torch.inference_mode():
-                torch.testing.assert_close(
-                    torch.from_numpy(found), network(x), rtol=1e-4, atol=1e-4
-                )
+                assert relative_error(torch.from_numpy(found), network(x)) <= 1e-4
 
     def test_the_description_is_json_and_stable(self, space: Any) -> None:
         described = json.loads(json.dumps(asdict(space)))

@@ -24,9 +24,14 @@ class Transformer(Layers):
     """A Transformer for text, (T,) token ids, or for a sequence (T, C) of vectors.
 
     A decoder is causal and answers at each position, (B, outputs, T), such as with the logits of
-    the next token. Where its context is shorter than the input, it reads windows of that length,
-    one after the other: each position is told by the tokens of its window up to itself. An
-    encoder answers once a sample, (B, outputs), from the last `context` positions.
+    the next token. An encoder answers once a sample, (B, outputs).
+
+    A context that is shorter than a sample does what data of shorter windows would do, so that
+    networks of different contexts learn from the same batches. A decoder reads a sample as windows
+    of that length, one after the other: each position is told by the tokens of its window up to
+    itself, and loss and costs are of all T positions. An encoder reads the last `context`
+    positions alone. To use a network, build it for samples of that length,
+    `build(architecture, (context,), outputs)`: it takes the same weights, and answers the same.
 
     By default there are 22,961,880 sets of parameters: 20,520 ways to make a layer, its position
     encoding and its embedding, and 1,119 ways to stack 2 to 6 of them, tied or with ratios. A
@@ -37,7 +42,8 @@ class Transformer(Layers):
         input_shape: Shape of one sample: (T,) for token ids, (T, C) for vectors.
         vocabulary: Number of token ids; not used for vectors.
         decoder: Whether it is causal and answers at each position; needs token ids.
-        contexts: Lengths of the context; by default T. Those of a decoder divide T.
+        contexts: How many positions a network reads at most; by default T. Those of a decoder
+            divide T.
         embeddings: Features of the embedding of a token. Narrower ones than the model are
             projected to its width; wider ones are as wide as the model. By default always that.
         pools: What an encoder answers from, of "mean" (of all positions) and "first" (a class

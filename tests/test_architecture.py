@@ -164,7 +164,7 @@ def test_describe_names_what_is_read_from_afar() -> None:
             Node("head", "classify", {}, ("sum",)),
         )
     )
-    expected = "left=conv_c8 > right=conv_c8(input) > add(left,right) > classify"
+    expected = "[left=conv_c8 > right=conv_c8(input) > add(left,right)] > classify"
     assert graph.describe() == expected
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture, Node
 from optuna_nas.backends import export_onnx, session
 from optuna_nas.blocks import BLOCKS, Head
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.folding import LONGEST
 from optuna_nas.model import build
 from optuna_nas.samplers.virtual import Proposal, draw, heir
 from optuna_nas.testing.backends import relative_error, standardise
@@ -161,9 +163,9 @@ class SpaceConformance:
     def test_every_sample_is_described_in_one_line(self, space: Any) -> None:
         for _, architecture in draws(space):
             line = architecture.describe()
-            assert "\n" not in line
-            first = line.partition(" > ")[0].rpartition("=")[2]  # a node read from afar is NAME=
-            assert first.startswith(tuple(BLOCKS))
+            assert "\n" not in line and len(line) <= LONGEST
+            start = re.match(r"(\d+ nodes: )?(\d+ x )?\[*(\w+=)?", line)
+            assert start and line[start.end() :].startswith(tuple(BLOCKS))
 
     def test_every_sample_builds(self, space: Any, input_shape: tuple[int, ...]) -> None:
         for _, architecture in draws(space):

@@ -129,8 +129,7 @@ def test_draws_the_cell_that_the_parameters_name() -> None:
     drawn = SMALL(FixedTrial(params))
     assert drawn == SMALL.architecture(genotype(cell))
     assert drawn.describe().startswith(
-        "stem=conv_c2_k3 > stage1_cell1_edge0_1=relu_conv_c2_k3 > "
-        "add(stem,stage1_cell1_edge0_1) > reduction1=reduction_c4 > "
+        "conv_c2_k3 > [edge0_1=relu_conv_c2_k3 > add(input,edge0_1)] > reduction_c4 > "
     )
 
 

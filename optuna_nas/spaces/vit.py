@@ -31,7 +31,8 @@ class ViT(Layers):
     """A Vision Transformer: square patches, layers, and one answer an image.
 
     Patches are read line by line, so what local and strided attention see are neighbours in that
-    order. Images need not be square, but have one size.
+    order. Images need not be square, but have one size: a search with `Budget(resolution=...)`
+    refuses the space.
 
     By default there are 45,923,760 sets of parameters: 41,040 ways to cut patches, to make a layer
     and to read it out, and 1,119 ways to stack 2 to 6 of them, tied or with ratios.

@@ -12,6 +12,7 @@ from optuna_nas.spaces.allowed import check_allowed, restrict
 from optuna_nas.spaces.choice import (
     ask_option,
     ask_size,
+    check_any_sizes,
     check_options,
     check_range,
     check_sizes,
@@ -90,13 +91,13 @@ class Layers:
     """Kinds of blocks that every network has, beside those that embed and the head."""
 
     def __post_init__(self) -> None:
-        dimensions, allowed = self.head_dimensions, check_allowed(self.allowed)
+        allowed = check_allowed(self.allowed)
         positions = check_options("positions", self.positions, POSITIONS)
         legal = {
             "layers": check_range("layers", self.layers),
             "widths": check_sizes("widths", self.widths),
             "heads": check_sizes("heads", self.heads),
-            "head_dimensions": check_sizes("head_dimensions", dimensions) if dimensions else (),
+            "head_dimensions": check_any_sizes("head_dimensions", self.head_dimensions),
             "group_sizes": check_sizes("group_sizes", self.group_sizes),
             "patterns": check_options("patterns", self.patterns, PATTERNS),
             "windows": check_sizes("windows", self.windows, low=2),

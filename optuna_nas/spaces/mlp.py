@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces.allowed import check_allowed, restrict
-from optuna_nas.spaces.choice import ask_option, ask_size, check_options, check_sizes
+from optuna_nas.spaces.choice import ask_option, ask_size, check_options, check_sizes, listed
 from optuna_nas.spaces.space import register
 
 if TYPE_CHECKING:
@@ -106,12 +106,12 @@ def _pairs(
     categories: Mapping[int, int] | Sequence[tuple[int, int]],
 ) -> tuple[tuple[int, int], ...]:
     given = categories.items() if isinstance(categories, Mapping) else categories
-    pairs = sorted(tuple(pair) for pair in given)
+    pairs = [listed("categories", pair) for pair in listed("categories", given)]
     whole = all(len(pair) == 2 and all(type(n) is int for n in pair) for pair in pairs)
-    columns = {pair[0] for pair in pairs}
+    columns = {pair[0] for pair in pairs} if whole else set()
     if not whole or len(columns) < len(pairs) or any(c < 0 or n < 1 for c, n in pairs):
         raise SpaceError(
             "expected categories={column: count} of different columns from 0 and counts of at "
             f"least 1, got {categories}"
         )
-    return tuple((column, count) for column, count in pairs)
+    return tuple(sorted((column, count) for column, count in pairs))

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces.allowed import restrict
-from optuna_nas.spaces.choice import ask_option, ask_size, check_options, check_sizes
+from optuna_nas.spaces.choice import (
+    ask_option,
+    ask_size,
+    check_any_sizes,
+    check_options,
+    check_sizes,
+    listed,
+)
 from optuna_nas.spaces.layers import CLASS_TOKEN, POOLS, Layers
 from optuna_nas.spaces.space import register
 
@@ -73,8 +80,8 @@ class Transformer(Layers):
             "input_shape": shape,
             "vocabulary": check_sizes("vocabulary", (self.vocabulary,), low=2)[0],
             "decoder": check_options("decoder", (self.decoder,), (False, True))[0],
-            "contexts": check_sizes("contexts", self.contexts or (shape[0],)),
-            "embeddings": check_sizes("embeddings", self.embeddings) if self.embeddings else (),
+            "contexts": check_any_sizes("contexts", self.contexts) or (shape[0],),
+            "embeddings": check_any_sizes("embeddings", self.embeddings),
             "pools": check_options("pools", self.pools, POOLS),
         }
         for name, value in legal.items():
@@ -135,8 +142,8 @@ class Transformer(Layers):
 
 
 def _check_shape(shape: tuple[int, ...], decoder: bool) -> tuple[int, ...]:
-    shape = tuple(shape)
-    if len(shape) not in (1, 2) or min(shape) < 1:
+    shape = listed("input_shape", shape)
+    if len(shape) not in (1, 2) or any(type(size) is not int or size < 1 for size in shape):
         raise SpaceError(f"expected input_shape=(T,) of token ids or (T, C), got {shape}")
     if decoder and len(shape) == 2:
         raise SpaceError(

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.folding import line
 from optuna_nas.isomorphism import Vertex, canonical_form
 
 __all__ = ["INPUT", "Architecture", "Node"]
@@ -191,24 +192,14 @@ class Architecture:
         return hashlib.sha256(canonical_form(vertices).encode()).hexdigest()
 
     def describe(self) -> str:
-        """The network in one readable line, such as `conv_c32_k3_s2 > conv_c64_k5 > classify`.
+        """The network in one readable line, such as `conv_c32_k3_s2 > 2 x conv_c64_k5 > classify`.
 
-        Where a node does not simply follow the node before it, the line says what it reads from;
-        `@` is followed by the module whose weights a node shares with others.
+        Brackets hold branches that join at their end: what does not simply follow the node before
+        it says what it reads, where `input` is what comes before the bracket. `@` is followed by
+        the module whose weights a node shares with others. Of a network that would take more than
+        `folding.LONGEST` characters the line tells how many nodes of each sort there are.
         """
-        previous = (INPUT, *(node.name for node in self.alive))
-        afar = [
-            n for n, before in zip(self.alive, previous, strict=False) if n.inputs != (before,)
-        ]
-        labelled = {source for node in afar for source in node.inputs}
-        sharing = _sharing(self.alive)
-        return " > ".join(
-            (f"{node.name}=" if node.name in labelled else "")
-            + str(node)
-            + (f"@{node.module}" if node.name in sharing else "")
-            + (f"({','.join(node.inputs)})" if node in afar else "")
-            for node in self.alive
-        )
+        return line(self.alive)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -231,14 +222,6 @@ def _expect_alike(first: Node, node: Node) -> None:
             f"expected nodes of one kind with one set of arguments to share the module "
             f"{node.module!r}, got {first.name!r} ({first}) and {node.name!r} ({node})"
         )
-
-
-def _sharing(nodes: Iterable[Node]) -> dict[str, list[str]]:
-    """Name of each node that shares its module -> names of all nodes that do, itself included."""
-    users: dict[str, list[str]] = {}
-    for node in nodes:
-        users.setdefault(node.module, []).append(node.name)
-    return {name: names for names in users.values() if len(names) > 1 for name in names}
 
 
 def _argument(key: str, value: Any) -> str:

@@ -38,7 +38,7 @@ def absent() -> Callable[[str], object]:
     return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_folder(absent: Callable[[str], object]) -> Path:
     """The published data sets: where OPTUNA_NAS_DATA says, or beside the project."""
     beside = Path(__file__).parents[2] / "shared" / "data"
@@ -46,6 +46,19 @@ def data_folder(absent: Callable[[str], object]) -> Path:
     if not folder.is_dir():
         absent(f"no published data sets in {folder}: set OPTUNA_NAS_DATA to the folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def data_file(absent: Callable[[str], object], data_folder: Path) -> Callable[[str], Path]:
+    """Finds a published file by its name."""
+
+    def find(name: str) -> Path:
+        path = data_folder / name
+        if not path.is_file():
+            absent(f"no published data: {path} is not there")
+        return path
+
+    return find
 
 
 @pytest.fixture

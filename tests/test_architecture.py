@@ -151,6 +151,21 @@ def test_different_networks_have_different_digests(other: Architecture) -> None:
     assert other.digest != Architecture((convolution("a", INPUT), convolution("b", "a"))).digest
 
 
+def test_digests_are_the_same_in_every_version_of_python_and_of_this_package() -> None:
+    """Studies that are stored know networks by them."""
+    assert CHAIN.digest == "714af8a4eae37549ce0a2891db9fd9d56a0e8231cefe2794e9888e1917cbe1a8"
+    wide = {**CONV, "kernel": 5, "dropout": 0.1}
+    graph = (
+        Node("a", "conv", CONV, (INPUT,)),
+        Node("b", "conv", wide, ("a",)),
+        Node("c", "conv", wide, ("b",), "b"),
+        Node("sum", "add", {}, ("a", "c", "b")),
+        Node("end", "classify", {}, ("sum",)),
+    )
+    found = Architecture(graph).digest
+    assert found == "af441a3a77f7b42621cdbabcaaba22d6b375a30dc8e2fbc30deab1cc99870450"
+
+
 def test_describe_is_one_readable_line() -> None:
     assert CHAIN.describe() == "conv_c32_k3_s2 > conv_c32_k5_residual > linear_f64_relu > classify"
 
@@ -164,7 +179,7 @@ def test_describe_names_what_is_read_from_afar() -> None:
             Node("head", "classify", {}, ("sum",)),
         )
     )
-    expected = "left=conv_c8 > right=conv_c8(input) > add(left,right) > classify"
+    expected = "[left=conv_c8 > right=conv_c8(input) > add(left,right)] > classify"
     assert graph.describe() == expected
 
 

@@ -14,6 +14,7 @@ STAGES = (
     "exceptions",
     "names",
     "locks",
+    "folding",
     "isomorphism",
     "architecture",
     "pareto",

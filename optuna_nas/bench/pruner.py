@@ -64,7 +64,7 @@ def run(
     """
     with _quiet():
         cost = [_cost(trials, decisions) for trials in histories]
-        found = real_curves()
+        found = real_curves(data_folder())
         real = None if found is None else [_kept(*found, *ladder, seeds) for ladder in ladders]
     return {"decisions": cost, "real": real}
 
@@ -117,12 +117,12 @@ def data_folder() -> Path:
     return Path(os.environ.get("OPTUNA_NAS_DATA") or beside)
 
 
-def real_curves() -> tuple[Curves, Curves] | None:
+def real_curves(folder: Path) -> tuple[Curves, Curves] | None:
     """Validation accuracies (N, 200) in % and latencies (N,) in ms; None without the data."""
-    files = ["nb201_cifar10_curves_200.npz", "nb201_cifar10.npz"]
-    if not all((data_folder() / name).exists() for name in files):
+    files = [folder / name for name in ("nb201_cifar10_curves_200.npz", "nb201_cifar10.npz")]
+    if not all(file.exists() for file in files):
         return None
-    with np.load(data_folder() / files[0]) as curves, np.load(data_folder() / files[1]) as cells:
+    with np.load(files[0]) as curves, np.load(files[1]) as cells:
         device = [str(name) for name in cells["devices"]].index("gold_6226")
         latency = cells["latency_ms"][curves["arch_index"], device].astype(float)
         accuracy = curves["valid_acc"].astype(float)

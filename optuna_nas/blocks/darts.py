@@ -124,7 +124,6 @@ class FactorizedReduce(Block):
                 "expected at least 2 x 2 pixels and channels=2 to be halved, got an input of "
                 f"{shape[1]} x {shape[2]} pixels and channels={channels}"
             )
-        self.pad = (0, shape[2] % 2, 0, shape[1] % 2)
         self.activation = nn.ReLU()
         self.even = nn.Conv2d(shape[0], channels // 2, 1, 2, bias=False)
         self.odd = nn.Conv2d(shape[0], channels - channels // 2, 1, 2, bias=False)
@@ -136,7 +135,8 @@ class FactorizedReduce(Block):
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)
         between = x[:, :, 1:, 1:]
-        if any(self.pad):
-            between = nn.functional.pad(between, self.pad)
+        edge = (0, x.shape[3] % 2, 0, x.shape[2] % 2)  # smaller images than it was built for
+        if any(edge):
+            between = nn.functional.pad(between, edge)
         out: Tensor = self.norm(torch.cat((self.even(x), self.odd(between)), dim=1))
         return out

@@ -13,6 +13,8 @@ from optuna_nas.objectives.objective import Direction, Measurement, Objective, S
 
 __all__ = ["Accuracy", "Metric"]
 
+_FURTHER = ", ".join(f"val_{name}" for name in METRICS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Objective):
@@ -45,8 +47,9 @@ class Metric(Objective):
             logged = ", ".join(sorted(metrics)) or "nothing"
             raise TrainingError(
                 f"expected the LightningModule to log {self.monitor!r}, got {logged}; "
-                f"call self.log({self.monitor!r}, ...) in validation_step, or use "
-                "Classifier(metrics=[...]), which logs val_calibration_error, val_f1, val_recall"
+                f"call self.log({self.monitor!r}, ...) in validation_step, or use a recipe that "
+                f"logs it: Classifier(metrics=[...]), which logs {_FURTHER} and always "
+                "val_accuracy, val_loss; or Regressor, which logs val_loss, val_mae, val_r2"
             ) from None
 
 

@@ -63,7 +63,8 @@ def genes(network: Proposal) -> dict[str, float]:
     """Name -> number, for everything that tells a network from others.
 
     Categorical parameters are 0 or 1 for each choice, numbers are between 1 and 2 (0 is absent).
-    Of a graph also: how many nodes are alike; how many nodes of each kind the paths from input to
+    Of a graph also: how many nodes are alike, and how many of them take the weights of another
+    instead of their own; how many nodes of each kind the paths from input to
     output run through, at most, at least and together; and how many paths run through like nodes
     in the same order (path encoding: White et al. 2021, arXiv:1910.11858). Nodes that only add
     up are on no path.
@@ -75,6 +76,9 @@ def genes(network: Proposal) -> dict[str, float]:
     if isinstance(network.drawn, Architecture):
         nodes = Counter(str(node) for node in network.drawn.alive)
         graph = {f"nodes {kind}": float(count) for kind, count in nodes.items()}
+        owners = Counter({node.module: str(node) for node in network.drawn.alive}.values())
+        shared = {kind: count - owners[kind] for kind, count in nodes.items()}
+        graph |= {f"shared {kind}": float(count) for kind, count in shared.items() if count}
         graph |= _paths(network.drawn)
         for kind in {node.kind for node in network.drawn.alive} - COMMUTATIVE | {ANY}:
             graph |= _shape(network.drawn, kind)

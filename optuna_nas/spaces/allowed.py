@@ -1,17 +1,21 @@
 """Restrict a space to kinds of blocks, such as those that a backend can run.
 
-A space says which kinds it chooses from and which it always has; `allowed=None` restricts nothing.
-The head, a mean and a linear layer, is in every network and never restricted.
+A space says which kinds it chooses from and which it needs; `allowed=None` restricts nothing. The
+head, which ends every network, is never restricted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces.choice import check_options
 
 __all__ = ["check_allowed", "restrict"]
+
+
+_Operator = TypeVar("_Operator", str, int)
 
 
 def check_allowed(allowed: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -28,26 +32,36 @@ def check_allowed(allowed: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def restrict(
-    operators: tuple[str, ...], allowed: tuple[str, ...] | None, always: Iterable[str] = ()
-) -> tuple[str, ...]:
+    operators: tuple[_Operator, ...],
+    allowed: tuple[str, ...] | None,
+    always: Iterable[str] = (),
+    kinds: Mapping[_Operator, str] | None = None,
+) -> tuple[_Operator, ...]:
     """Return those operators that are allowed.
 
     Args:
-        operators: Kinds that a space chooses from.
+        operators: What a space chooses from.
         allowed: Kinds, from `check_allowed`.
-        always: Kinds that every network of the space has.
+        always: Kinds that the space needs whatever is chosen.
+        kinds: Operator -> the kind that builds it, of those that need a block; by default the
+            operators are kinds.
 
     Raises:
-        SpaceError: None is left, or one that is always there is not allowed.
+        SpaceError: None is left, or one that is needed is not allowed.
     """
     if allowed is None:
         return operators
     if missing := sorted(set(always) - set(allowed)):
         raise SpaceError(
-            f"expected allowed to hold {', '.join(map(repr, missing))}, which every network of "
-            f"the space has, got {allowed}; add it, or choose another space"
+            f"expected allowed to hold {', '.join(map(repr, missing))}, which this space cannot "
+            f"do without, got {allowed}; add it, or choose another space"
         )
-    left = tuple(operator for operator in operators if operator in allowed)
+    built = {o: str(o) for o in operators} if kinds is None else kinds
+    left = tuple(o for o in operators if o not in built or built[o] in allowed)
     if not left:
-        raise SpaceError(f"expected allowed to hold one at least of {operators}, got {allowed}")
+        legal = tuple(dict.fromkeys(built[o] for o in operators))
+        raise SpaceError(
+            f"expected allowed to hold one at least of {legal}, got {allowed}, which leaves "
+            f"none of {operators}"
+        )
     return left

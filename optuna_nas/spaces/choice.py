@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 __all__ = [
     "ask_option",
     "ask_size",
+    "check_any_sizes",
     "check_image",
     "check_odd",
     "check_options",
     "check_range",
     "check_sizes",
     "check_spatial",
+    "listed",
     "strided",
 ]
 
 _Size = TypeVar("_Size", int, float)
 _Option = TypeVar("_Option", bool, str)
+_Any = TypeVar("_Any")
 _Value = TypeVar("_Value", int, float, bool, str)
 
 
@@ -67,6 +70,16 @@ def check_sizes(
     return tuple(sorted(sizes))
 
 
+def check_any_sizes(argument: str, values: Iterable[_Size]) -> tuple[_Size, ...]:
+    """Return the values in ascending order; here there may be none.
+
+    Raises:
+        SpaceError: A repeated one, or one below 1.
+    """
+    given = listed(argument, values)
+    return check_sizes(argument, given) if given else ()
+
+
 def check_options(
     argument: str, values: Iterable[_Option], legal: Iterable[_Option]
 ) -> tuple[_Option, ...]:
@@ -76,7 +89,8 @@ def check_options(
         SpaceError: No value, a repeated one, or one that is not legal.
     """
     options, allowed = _distinct(argument, values), tuple(legal)
-    if not set(options) <= set(allowed) or {type(o) for o in options} != {type(allowed[0])}:
+    kinds = {type(option) for option in options}
+    if any(option not in allowed for option in options) or kinds != {type(allowed[0])}:
         raise SpaceError(f"expected {argument} among {allowed}, got {options}")
     return options
 
@@ -87,7 +101,7 @@ def check_range(argument: str, values: Iterable[int]) -> tuple[int, int]:
     Raises:
         SpaceError: Anything but two positive integers in ascending order.
     """
-    bounds = tuple(values)
+    bounds = listed(argument, values)
     legal = len(bounds) == 2 and all(_is_number(bound, 1) for bound in bounds)
     if not legal or not 1 <= bounds[0] <= bounds[1]:
         raise SpaceError(f"expected {argument}=(smallest, largest) of at least 1, got {bounds}")
@@ -124,6 +138,20 @@ def check_spatial(shape: Iterable[int]) -> tuple[int, ...]:
     return _shape(shape, {2: "(C, L)", 3: "(C, H, W)"})
 
 
+def listed(argument: str, values: Iterable[_Any]) -> tuple[_Any, ...]:
+    """Return values as a tuple, in which a number or a text stands alone.
+
+    Raises:
+        SpaceError: Neither.
+    """
+    if isinstance(values, str | int | float):
+        return (cast("_Any", values),)
+    try:
+        return tuple(values)
+    except TypeError:
+        raise SpaceError(f"expected a tuple of values for {argument}, got {values!r}") from None
+
+
 def strided(pixels: int, stride: int) -> int:
     """Pixels that a stride leaves, with 'same' padding."""
     return -(-pixels // stride)
@@ -131,16 +159,15 @@ def strided(pixels: int, stride: int) -> int:
 
 def _shape(shape: Iterable[int], legal: dict[int, str]) -> tuple[int, ...]:
     """Return a shape of positive integers whose rank is legal."""
-    sizes = tuple(shape)
+    sizes = listed("input_shape", shape)
     if len(sizes) not in legal or not all(_is_number(size, 1) and size >= 1 for size in sizes):
         raise SpaceError(f"expected input_shape={' or '.join(legal.values())}, got {sizes}")
     return sizes
 
 
 def _distinct(argument: str, values: Iterable[_Value]) -> tuple[_Value, ...]:
-    alone = isinstance(values, (str, int, float))
-    given = (cast("_Value", values),) if alone else tuple(values)
-    if not given or len(set(given)) != len(given):
+    given = listed(argument, values)
+    if not given or any(given.count(value) > 1 for value in given):
         raise SpaceError(f"expected {argument} to hold different values, got {given}")
     return given
 

@@ -23,6 +23,7 @@ __all__ = ["DARTS"]
 ALWAYS = ("add", "concat", "conv", "factorized_reduce", "relu_conv")
 REDUCTIONS = 2
 
+# A skip is a wire, or halves the image as every network must.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "max_pool_3x3": ("pool", {"mode": "max", "kernel": 3}),
     "avg_pool_3x3": ("pool", {"mode": "avg", "kernel": 3}),
@@ -79,7 +80,9 @@ class DARTS:
         check_sizes("nodes", (self.nodes,))
         check_sizes("stem", (self.stem,))
         allowed = check_allowed(self.allowed)
-        operators = _restricted(check_options("operators", self.operators, OPERATORS), allowed)
+        kinds = {operator: kind for operator, (kind, _) in KINDS.items()}
+        operators = check_options("operators", self.operators, OPERATORS)
+        operators = restrict(operators, allowed, ALWAYS, kinds)
         if not set(operators) - {"none"}:
             raise SpaceError(
                 f"expected operators beside 'none', got operators={self.operators} and "
@@ -168,13 +171,6 @@ class DARTS:
                 )
             if not {operator for operator, _ in edges} <= set(self.operators):
                 raise SpaceError(f"expected in {name} operators of {self.operators}, got {edges}")
-
-
-def _restricted(operators: tuple[str, ...], allowed: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Operators whose blocks are allowed; a skip is a wire, or halves as every network must."""
-    kinds = {operator: KINDS[operator][0] for operator in operators if operator in KINDS}
-    left = restrict((*ALWAYS, *kinds.values()), allowed, ALWAYS)
-    return tuple(o for o in operators if o not in kinds or kinds[o] in left)
 
 
 def _names(node: str, source: int) -> tuple[str, str]:

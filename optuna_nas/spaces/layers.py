@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from optuna_nas.architecture import Architecture, Node
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import check_allowed, restrict
 from optuna_nas.spaces.choice import (
     ask_option,
     ask_size,
+    check_any_sizes,
     check_options,
     check_range,
     check_sizes,
@@ -19,13 +21,17 @@ from optuna_nas.spaces.choice import (
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-__all__ = ["Layers"]
+__all__ = ["CLASS_TOKEN", "POOLS", "Layers"]
 
 ACTIVATIONS = ("relu", "gelu", "swiglu")
 NORMS = ("layer", "rms")
 PATTERNS = ("full", "local", "strided", "linear")
 PLACEMENTS = ("pre", "post")
 POSITIONS = ("learned", "sinusoidal", "rotary")
+POOLS = ("mean", "first")
+
+POSITION = {"learned": "position", "sinusoidal": "position"}
+CLASS_TOKEN = {"first": "class_token"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,8 @@ class Layers:
         top_k: Experts that a position is sent to; no more are offered than there are.
         balance: Weight of the load-balancing loss of experts.
         tied: Whether all layers share their weights.
+        allowed: Kinds of blocks that the space may use, such as those that a backend can run
+            (`backends.supported_blocks`); by default all.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -77,19 +85,24 @@ class Layers:
     top_k: tuple[int, ...] = (1, 2)
     balance: float = 0.01
     tied: tuple[bool, ...] = (False, True)
+    allowed: tuple[str, ...] | None = None
+
+    always: ClassVar[tuple[str, ...]] = ("attention", "feed_forward")
+    """Kinds of blocks that every network has, beside those that embed and the head."""
 
     def __post_init__(self) -> None:
-        dimensions = self.head_dimensions
+        allowed = check_allowed(self.allowed)
+        positions = check_options("positions", self.positions, POSITIONS)
         legal = {
             "layers": check_range("layers", self.layers),
             "widths": check_sizes("widths", self.widths),
             "heads": check_sizes("heads", self.heads),
-            "head_dimensions": check_sizes("head_dimensions", dimensions) if dimensions else (),
+            "head_dimensions": check_any_sizes("head_dimensions", self.head_dimensions),
             "group_sizes": check_sizes("group_sizes", self.group_sizes),
             "patterns": check_options("patterns", self.patterns, PATTERNS),
             "windows": check_sizes("windows", self.windows, low=2),
             "strides": check_sizes("strides", self.strides, low=2),
-            "positions": check_options("positions", self.positions, POSITIONS),
+            "positions": restrict(positions, allowed, self.always, POSITION),
             "norms": check_options("norms", self.norms, NORMS),
             "placements": check_options("placements", self.placements, PLACEMENTS),
             "activations": check_options("activations", self.activations, ACTIVATIONS),
@@ -99,6 +112,7 @@ class Layers:
             "top_k": check_sizes("top_k", self.top_k),
             "balance": check_sizes("balance", (self.balance,), low=0.0)[0],
             "tied": check_options("tied", self.tied, (False, True)),
+            "allowed": allowed,
         }
         for name, value in legal.items():
             object.__setattr__(self, name, value)

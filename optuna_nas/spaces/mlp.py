@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
-from optuna_nas.spaces.choice import ask_option, ask_size, check_options, check_sizes
+from optuna_nas.spaces.allowed import check_allowed, restrict
+from optuna_nas.spaces.choice import ask_option, ask_size, check_options, check_sizes, listed
 from optuna_nas.spaces.space import register
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class MLP:
         categories: Column -> number of its categories, for columns of a table that hold numbers
             of categories; `ArrayDataModule(categorical=...)` counts them as `categories`.
         embeddings: Features that stand for a category.
+        allowed: Kinds of blocks that the space may use, such as those that a backend can run
+            (`backends.supported_blocks`); by default all.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -55,9 +58,10 @@ class MLP:
     dropouts: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3)
     categories: Mapping[int, int] | Sequence[tuple[int, int]] = ()
     embeddings: tuple[int, ...] = (2, 4, 8)
+    allowed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        legal = {
+        legal: dict[str, Any] = {
             "layers": check_sizes("layers", self.layers),
             "widths": check_sizes("widths", self.widths),
             "shared_width": check_options("shared_width", self.shared_width, (False, True)),
@@ -66,9 +70,12 @@ class MLP:
             "dropouts": check_sizes("dropouts", self.dropouts, low=0.0, below=1.0),
             "categories": _pairs(self.categories),
             "embeddings": check_sizes("embeddings", self.embeddings),
+            "allowed": check_allowed(self.allowed),
         }
         for name, value in legal.items():
             object.__setattr__(self, name, value)
+        columns = ("embed_columns",) if self.categories else ()
+        restrict(("linear",), self.allowed, (*columns, "linear"))
 
     def __call__(self, trial: BaseTrial) -> Architecture:
         """Draw an architecture: `columns` for categories, `layer1`, ..., and `classify`."""
@@ -99,12 +106,12 @@ def _pairs(
     categories: Mapping[int, int] | Sequence[tuple[int, int]],
 ) -> tuple[tuple[int, int], ...]:
     given = categories.items() if isinstance(categories, Mapping) else categories
-    pairs = sorted(tuple(pair) for pair in given)
+    pairs = [listed("categories", pair) for pair in listed("categories", given)]
     whole = all(len(pair) == 2 and all(type(n) is int for n in pair) for pair in pairs)
-    columns = {pair[0] for pair in pairs}
+    columns = {pair[0] for pair in pairs} if whole else set()
     if not whole or len(columns) < len(pairs) or any(c < 0 or n < 1 for c, n in pairs):
         raise SpaceError(
             "expected categories={column: count} of different columns from 0 and counts of at "
             f"least 1, got {categories}"
         )
-    return tuple((column, count) for column, count in pairs)
+    return tuple(sorted((column, count) for column, count in pairs))

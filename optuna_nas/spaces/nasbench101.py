@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import check_allowed, restrict
 from optuna_nas.spaces.choice import ask_option, check_image, check_options, check_sizes
 from optuna_nas.spaces.matrix_cell import OPERATORS, MatrixCell
 from optuna_nas.spaces.space import register
@@ -48,6 +49,8 @@ class NASBench101:
         stacks: Number of stacks, with a halving between two.
         cells: Number of cells in a stack.
         channels: Channels in the first stack, at least one for each vertex between the ends.
+        allowed: Kinds of blocks that the space may use, such as those that a backend can run
+            (`backends.supported_blocks`); by default all.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -62,13 +65,18 @@ class NASBench101:
     stacks: int = 3
     cells: int = 3
     channels: int = 16
+    allowed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_sizes("vertices", (self.vertices,), low=2)
         for name in ("edges", "stacks", "cells"):
             check_sizes(name, (getattr(self, name),))
         check_sizes("channels", (self.channels,), low=max(1, self.vertices - 2))
+        allowed = check_allowed(self.allowed)
         operators = check_options("operators", self.operators, OPERATORS)
+        kinds = {operator: kind for operator, (kind, _) in KINDS.items()}
+        operators = restrict(operators, allowed, self._always(), kinds)
+        object.__setattr__(self, "allowed", allowed)
         object.__setattr__(self, "operators", operators)
         object.__setattr__(self, "input_shape", check_image(self.input_shape))
         halvings = self.stacks - 1
@@ -142,6 +150,11 @@ class NASBench101:
                 nodes += _nodes(f"stack{stack}_cell{number}", cell, channels, last)
                 last = nodes[-1].name
         return Architecture((*nodes, Node("classify", "classify", {}, (last,))))
+
+    def _always(self) -> list[str]:
+        """Kinds of blocks around the operators, as far as there is room for them in a cell."""
+        between = ["add", "concat", "truncate"][: 3 if self.vertices > 3 else self.vertices - 2]
+        return ["conv", *between, *(["pool"] if self.stacks > 1 else [])]
 
     def _sources(self, trial: BaseTrial, vertex: int, alive: set[int], spare: int) -> list[int]:
         """Ask which vertices a vertex reads from.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import check_allowed, restrict
 from optuna_nas.spaces.choice import ask_option, check_image, check_options, check_sizes
 from optuna_nas.spaces.space import register
 
@@ -24,6 +25,8 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 NONE, SKIP = "none", "skip_connect"
 
 OPERATORS = (NONE, SKIP, "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+ALWAYS = ("add", "batch_norm", "conv", "reduction")
 
 _KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 
@@ -114,6 +117,8 @@ class NASBench201:
         channels: Channels of the first stage; the benchmark's networks have 16.
         keep_dead: Build the cell as it is written, dead edges included; the parameters and FLOPs
             that were published are those of this form.
+        allowed: Kinds of blocks that the space may use, such as those that a backend can run
+            (`backends.supported_blocks`); by default all.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -126,17 +131,21 @@ class NASBench201:
     cells: int = 5
     channels: int = 16
     keep_dead: bool = False
+    allowed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         (cells,) = check_sizes("cells", (self.cells,))
         (channels,) = check_sizes("channels", (self.channels,))
         (keep_dead,) = check_options("keep_dead", (self.keep_dead,), (False, True))
+        allowed = check_allowed(self.allowed)
+        operators = check_options("operators", self.operators, OPERATORS)
         legal = {
             "input_shape": check_image(self.input_shape),
-            "operators": check_options("operators", self.operators, OPERATORS),
+            "operators": restrict(operators, allowed, ALWAYS, _kinds(keep_dead)),
             "cells": cells,
             "channels": channels,
             "keep_dead": keep_dead,
+            "allowed": allowed,
         }
         for name, value in legal.items():
             object.__setattr__(self, name, value)
@@ -147,7 +156,8 @@ class NASBench201:
             )
         if self.operators == (NONE,):
             raise SpaceError(
-                f"expected operators of which one does something, got {self.operators}"
+                f"expected operators of which one does something, got {self.operators} and "
+                f"allowed={allowed}"
             )
 
     def __call__(self, trial: BaseTrial) -> Architecture:
@@ -232,6 +242,12 @@ def _block(operator: str, channels: int) -> tuple[str, dict[str, Any]]:
     if operator == "avg_pool_3x3":
         return "pool", {"mode": "avg", "kernel": 3}
     return "relu_conv", {"channels": channels, "kernel": _KERNELS[operator]}
+
+
+def _kinds(keep_dead: bool) -> dict[str, str]:
+    """Kind of the block of each operator that is no wire; without dead edges, none is no block."""
+    kinds = {operator: _block(operator, 1)[0] for operator in OPERATORS if operator != SKIP}
+    return {operator: kind for operator, kind in kinds.items() if keep_dead or operator != NONE}
 
 
 def _joined(nodes: list[Node], name: str, arriving: Sequence[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.spaces.allowed import restrict
 from optuna_nas.spaces.choice import (
     ask_option,
     ask_size,
@@ -15,15 +16,13 @@ from optuna_nas.spaces.choice import (
     check_options,
     check_sizes,
 )
-from optuna_nas.spaces.layers import Layers
+from optuna_nas.spaces.layers import CLASS_TOKEN, POOLS, Layers
 from optuna_nas.spaces.space import register
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 __all__ = ["ViT"]
-
-POOLS = ("mean", "first")
 
 
 @register("vit")
@@ -32,7 +31,8 @@ class ViT(Layers):
     """A Vision Transformer: square patches, layers, and one answer an image.
 
     Patches are read line by line, so what local and strided attention see are neighbours in that
-    order. Images need not be square, but have one size.
+    order. Images need not be square, but have one size: a search with `Budget(resolution=...)`
+    refuses the space.
 
     By default there are 45,923,760 sets of parameters: 41,040 ways to cut patches, to make a layer
     and to read it out, and 1,119 ways to stack 2 to 6 of them, tied or with ratios.
@@ -43,7 +43,7 @@ class ViT(Layers):
         pools: What it answers from, of "mean" (of all patches) and "first" (a class token).
         **layers: As for `spaces.layers.Layers`: layers, widths, heads, head_dimensions,
             group_sizes, patterns, windows, strides, positions, norms, placements, activations,
-            ratios, shared_ratio, experts, top_k, balance, tied.
+            ratios, shared_ratio, experts, top_k, balance, tied, allowed.
 
     Raises:
         SpaceError: Bounds that allow nothing, at construction.
@@ -56,12 +56,15 @@ class ViT(Layers):
     patches: tuple[int, ...] = (4, 8)
     pools: tuple[str, ...] = POOLS
 
+    always: ClassVar[tuple[str, ...]] = ("patches", *Layers.always)
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        pools = check_options("pools", self.pools, POOLS)
         legal = {
             "input_shape": check_image(self.input_shape),
             "patches": check_sizes("patches", self.patches),
-            "pools": check_options("pools", self.pools, POOLS),
+            "pools": restrict(pools, self.allowed, kinds=CLASS_TOKEN),
         }
         for name, value in legal.items():
             object.__setattr__(self, name, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from itertools import islice
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -12,8 +13,12 @@ from optuna.distributions import BaseDistribution
 
 from optuna_nas.exceptions import DescriptionError, MeasurementError, SpaceError, StudyError
 from optuna_nas.locks import host_lock
+from optuna_nas.objectives import Candidate
+from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.feasibility import caps, look
+from optuna_nas.study.fidelity import expect_sizes
 from optuna_nas.study.storage import hold_to, mark, staging
+from optuna_nas.study.training import seeded
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -23,6 +28,9 @@ __all__ = ["check_distributions", "check_objectives", "prepare"]
 BEGIN_SECONDS = 1800.0
 """How long a worker waits for the one that begins a study: it calibrates, and looks at samples."""
 
+DRAWN = 16
+"""Networks drawn to see whether any of a space takes smaller images."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -31,7 +39,8 @@ def prepare(search: Search, study: optuna.Study) -> None:
 
     Raises:
         DescriptionError: The parts of the search do not fit together, a quantity cannot be
-            measured here, or no network was seen that keeps its caps.
+            measured here, or no network was seen that keeps its caps, or that takes smaller
+            images where the budget has them.
         StudyError: The study belongs to another search, or to another machine, or is being
             measured anew.
     """
@@ -40,6 +49,7 @@ def prepare(search: Search, study: optuna.Study) -> None:
         return
     _check_input_shape(search)
     search.budget.check_images(search.input_shape)
+    _check_sizes(search)
     _check_settled(study)
     with host_lock(f"study-{crc32(study.study_name.encode()):x}", BEGIN_SECONDS):
         if "calibrations" not in study.user_attrs:
@@ -110,6 +120,25 @@ def _check_input_shape(search: Search) -> None:
         raise DescriptionError(
             f"expected a space for inputs of shape {search.input_shape}, which the data has, "
             f"got one for {tuple(wanted)}; give the space input_shape={search.input_shape}"
+        )
+
+
+def _check_sizes(search: Search) -> None:
+    """Refuse smaller images for a space none of whose networks, of some drawn, takes them."""
+    refusal: SpaceError | None = None
+    for trial in islice(random_trials(search.seed), DRAWN if search.budget.resolution else 0):
+        try:
+            drawn = seeded(search.space, search.seed, trial)
+            network = Candidate(drawn, search.input_shape, search.outputs).skeleton
+        except Exception:  # whatever a space of the user's raises: its trial will tell
+            return
+        try:
+            return expect_sizes(network, search.input_shape, search.budget)
+        except SpaceError as error:
+            refusal = error
+    if refusal is not None:
+        raise DescriptionError(
+            f"none of {DRAWN} networks drawn from the space takes smaller images: {refusal}"
         )
 
 

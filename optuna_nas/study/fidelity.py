@@ -17,7 +17,7 @@ from optuna_nas.objectives.candidate import evaluating
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.loaders import Rounds, TimedRounds, part_of
 
-__all__ = ["Fidelity"]
+__all__ = ["Fidelity", "expect_sizes"]
 
 KEY = "optuna_nas_round"
 
@@ -64,8 +64,7 @@ class Fidelity(Callback):
         if self._budget.resolution is None:
             yield
             return
-        for epoch in self._budget.rungs:
-            _try(network, input_shape, self._budget.scale(epoch))
+        expect_sizes(network, input_shape, self._budget)
         handle = network.register_forward_pre_hook(self._resize)
         try:
             yield
@@ -167,6 +166,16 @@ def _resized(images: Tensor, scale: float) -> Tensor:
     floats = images if images.is_floating_point() else images.float()
     resized = interpolate(floats, (height, width), mode="bilinear", antialias=True)
     return resized if images.is_floating_point() else resized.round().to(images.dtype)
+
+
+def expect_sizes(network: nn.Module, input_shape: Sequence[int], budget: Budget) -> None:
+    """Try a network on images of every size of a budget.
+
+    Raises:
+        SpaceError: It cannot take images of one of the sizes.
+    """
+    for epoch in budget.rungs:
+        _try(network, input_shape, budget.scale(epoch))
 
 
 def _try(network: nn.Module, input_shape: Sequence[int], scale: float) -> None:

@@ -17,7 +17,7 @@ from optuna_nas.model import build
 from optuna_nas.spaces import CNN, MLP
 from optuna_nas.spaces.draws import random_trials
 
-__all__ = ["BackendConformance"]
+__all__ = ["BackendConformance", "relative_error", "standardise"]
 
 CASES: tuple[tuple[Any, tuple[int, ...]], ...] = (
     (CNN(input_shape=(3, 8, 8), blocks=(3, 3), channels=(8, 12, 16)), (3, 8, 8)),
@@ -58,8 +58,8 @@ class BackendConformance:
                 run = backend.load(network, example, threads=1)
                 for _ in range(2):
                     expected = network(example)
-                    assert self.error(run(), expected) <= self.tolerance, network
-                    assert self.error(run(), expected) <= self.tolerance, network
+                    assert relative_error(run(), expected) <= self.tolerance, network
+                    assert relative_error(run(), expected) <= self.tolerance, network
                     example.copy_(torch.randn(example.shape))
 
     def test_what_does_not_fit_is_an_error_that_says_so(
@@ -80,12 +80,13 @@ class BackendConformance:
         with pytest.raises(MeasurementError, match="expected a device of type"):
             backend.check("meta")
 
-    def error(self, output: object, expected: Tensor) -> float:
-        """Distance of outputs (B, F), relative to their distance from those of other inputs."""
-        assert isinstance(output, Tensor)
-        assert output.shape == expected.shape and output.device == expected.device
-        spread = torch.linalg.norm(expected - expected.mean(0))
-        return float(torch.linalg.norm(output - expected) / spread)
+
+def relative_error(output: object, expected: Tensor) -> float:
+    """Distance of outputs (B, ...), relative to their distance from those of other inputs."""
+    assert isinstance(output, Tensor)
+    assert output.shape == expected.shape and output.device == expected.device
+    spread = torch.linalg.norm(expected - expected.mean(0))
+    return float(torch.linalg.norm(output - expected) / spread)
 
 
 def networks(samples: int, device: str) -> Iterator[tuple[nn.Module, Tensor]]:

@@ -1,8 +1,6 @@
 """Tables of every schema: what is read, what a space draws, and what is refused."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -234,14 +232,6 @@ def test_what_is_no_table_is_refused(tmp_path):
         load(saved(tmp_path / "t.npz", tables.general()), "none")
 
 
-@pytest.fixture(scope="module")
-def data(absent):
-    folder = Path(os.environ.get("OPTUNA_NAS_DATA", Path(__file__).parents[3] / "shared/data"))
-    if not folder.is_dir():
-        absent(f"the published tables are not in {folder}")
-    return folder
-
-
 @pytest.mark.parametrize(
     ("name", "device", "rows", "steps"),
     [
@@ -253,8 +243,8 @@ def data(absent):
         ("nmt_transformers.npz", "en-ja-bleu", 163, [9, 26, 77, 423]),
     ],
 )
-def test_published_tables_are_read(data, name, device, rows, steps):
-    table = load(data / name, device)
+def test_published_tables_are_read(data_file, name, device, rows, steps):
+    table = load(data_file(name), device)
     assert len(table.error) == rows
     assert list(table.steps) == steps
     assert 0 < table.fraction(draws(table, 30)[1]) < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_a_size_that_there_is_not_is_refused(folder: Path, size: int) -> None:
     assert len(FashionMNIST(folder, size=200)._x) == 250
 
 
-def test_the_published_files_are_read(published: Path) -> None:
-    data = FashionMNIST(published)
+def test_the_published_files_are_read(data_file: Callable[[str], Path]) -> None:
+    data = FashionMNIST(data_file("fashion_mnist_train.npz").parent)
     assert data.class_counts.tolist() == [5000] * 10
     assert [len(split) for split in data._splits] == [50_000, 10_000, 10_000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,10 @@ def test_names_in_another_form_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_published_file_has_every_defect_in_each_split(published: Path, seed: int) -> None:
-    data = MagneticTiles(published, seed=seed)
+def test_the_published_file_has_every_defect_in_each_split(
+    data_file: Callable[[str], Path], seed: int
+) -> None:
+    data = MagneticTiles(data_file("magtile_64x64.npz").parent, seed=seed)
     assert sum(map(len, data._splits)) == 1344
     for split in data._splits:
         counts = np.bincount(data._y[split], minlength=data.outputs)

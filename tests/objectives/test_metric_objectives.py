@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import optuna
 import pytest
+import torch
 
 import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError, NASError, TrainingError
@@ -95,8 +96,11 @@ def test_what_nobody_asks_for_is_not_computed(tmp_path) -> None:
 def test_a_metric_that_was_not_logged_says_how_to() -> None:
     candidate = Candidate(nas.Architecture.chain([("head", "classify", {})]), (4,), 2)
     candidate.metrics = {"val_loss": 1.0}
-    with pytest.raises(TrainingError, match=r"'val_recall', got val_loss.*Classifier\(metrics="):
+    message = r"'val_recall', got val_loss.*Classifier\(metrics=.* or Regressor, which logs (.*)"
+    with pytest.raises(TrainingError, match=message) as raised:
         nas.objectives.Recall()(candidate)
+    logged = str(raised.value).rpartition("which logs ")[2].split(", ")
+    assert logged == sorted(nas.model.Regressor(torch.nn.Linear(4, 1))._metrics)
 
 
 def test_recall_of_chosen_classes_is_logged_beside_that_of_all(tmp_path) -> None:

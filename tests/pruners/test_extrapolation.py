@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optuna_nas.bench.pruner import real_curves
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pruners.extrapolation import expected_end
 
@@ -114,19 +113,16 @@ def test_units_of_losses_and_steps_do_not_matter(factor, shift, stride, known):
 
 
 @pytest.fixture(scope="module")
-def real(absent):
-    found = real_curves()
-    if found is None:
-        absent("no real learning curves: set OPTUNA_NAS_DATA to the folder that has them")
-    return -found[0]
+def errors(real):
+    return -real[0]
 
 
 @pytest.mark.parametrize("at", [20, 50, 100])
-def test_real_ends_are_told_better_than_by_the_last_value_and_the_mean_rise(real, at):
-    ends, told = held_back(real, at, known=20)
-    rise = (real[:, -1] - real[:, at - 1]).mean()
+def test_real_ends_are_told_better_than_by_the_last_value_and_the_mean_rise(errors, at):
+    ends, told = held_back(errors, at, known=20)
+    rise = (errors[:, -1] - errors[:, at - 1]).mean()
     rng = np.random.default_rng(0)
-    mine = [rng.choice(len(real), 21, replace=False)[0] for _ in ends]
-    assert error(ends, told[:, 0]) < 0.7 * error(ends, real[mine, at - 1] + rise)
+    mine = [rng.choice(len(errors), 21, replace=False)[0] for _ in ends]
+    assert error(ends, told[:, 0]) < 0.7 * error(ends, errors[mine, at - 1] + rise)
     assert 0.65 <= (np.abs(ends - told[:, 0]) < told[:, 1]).mean() <= 0.95
     assert (np.abs(ends - told[:, 0]) < 2 * told[:, 1]).mean() >= 0.88

@@ -8,7 +8,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 import optuna_nas as nas
-from optuna_nas.bench.pruner import halve, real_curves
+from optuna_nas.bench.pruner import halve
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import hypervolume
 from optuna_nas.pruners import LearningCurve, by_name, report, should_prune
@@ -237,11 +237,8 @@ def test_a_search_knows_it_by_name(tmp_path):
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
 
 
-def test_almost_all_of_a_real_front_survives_a_third_of_the_epochs(absent):
-    found = real_curves()
-    if found is None:
-        absent("no real learning curves: set OPTUNA_NAS_DATA to the folder that has them")
-    accuracy, latency = found
+def test_almost_all_of_a_real_front_survives_a_third_of_the_epochs(real):
+    accuracy, latency = real
     points = np.column_stack([-accuracy[:, -1], latency])
     worst = points.max(axis=0).tolist()
     order = np.random.default_rng(0).permutation(len(latency)).tolist()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from optuna.pruners import SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from optuna_nas.bench.pruner import halve, real_curves
+from optuna_nas.bench.pruner import halve
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import hypervolume
 from optuna_nas.pruners import ParetoSuccessiveHalving, report, should_prune
@@ -157,14 +157,6 @@ def test_tiny_useless_networks_do_not_live_for_ever(ladder, seed):
         seen = {step: (accuracy[candidate, step - 1], latency[candidate]) for step in steps}
         reached += run(study, seen) == steps[-1] and candidate < 50
     assert reached <= 3
-
-
-@pytest.fixture(scope="module")
-def real(absent):
-    found = real_curves()
-    if found is None:
-        absent("no real learning curves: set OPTUNA_NAS_DATA to the folder that has them")
-    return found
 
 
 def test_most_of_a_real_front_survives_a_sixth_of_the_epochs(real):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import xml.etree.ElementTree as ElementTree
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.patches import PathPatch
 
 import optuna_nas as nas
 from optuna_nas.architecture import Architecture, Node
@@ -31,23 +33,38 @@ def labels(architecture: Architecture) -> list[str]:
 
 def test_it_shows_every_living_node_once_and_no_dead_one() -> None:
     assert labels(SKIPPING) == ["input", "conv_c8", "conv_c8_k5", "add"]
-    drawn = nas.spaces.MobileNet()(next(random_trials(0)))
-    assert labels(drawn) == ["input", *map(str, drawn.nodes)]
+    drawn = nas.spaces.DARTS(layers=3)(next(random_trials(0)))
+    assert labels(drawn) == ["input", *map(str, drawn.alive)]
 
 
-def test_every_node_stands_below_what_it_reads_and_none_on_another() -> None:
-    texts = [text for text in diagram(SKIPPING).axes[0].texts if text.get_text()]
-    places = [text.get_position() for text in texts]
-    assert len(set(places)) == len(places)
-    heights = [y for _, y in places]
-    assert heights == sorted(heights, reverse=True)
+def test_it_has_an_arrow_for_each_connection() -> None:
+    assert len(arrows(SKIPPING)) == 4
 
 
-def test_it_has_an_arrow_for_each_connection_and_bends_those_that_skip() -> None:
-    arrows = [t.arrow_patch for t in diagram(SKIPPING).axes[0].texts if not t.get_text()]
-    assert len(arrows) == 4
-    bends = [getattr(arrow.get_connectionstyle(), "rad", 0) for arrow in arrows]
-    assert sum(bend != 0 for bend in bends) == 1
+@pytest.mark.parametrize("tied", [False, True])
+def test_layers_are_drawn_once_in_a_frame_and_shared_weights_are_seen(tied: bool) -> None:
+    space = nas.spaces.Transformer(layers=(32, 32), tied=(tied,), ratios=(2,))
+    drawn = space(next(random_trials(0)))
+    begin = [str(node) for node in drawn.nodes[: -2 * 32 - 1]]
+    layer = [f"{node}@{node.module}" if tied else str(node) for node in drawn.nodes[-3:-1]]
+    assert labels(drawn) == ["32 x", "input", *begin, *layer, str(drawn.nodes[-1])]
+    assert len(arrows(drawn)) == len(begin) + len(layer) + 1
+    colours = {
+        text.get_text(): text.get_bbox_patch().get_edgecolor()
+        for text in diagram(drawn).axes[0].texts
+        if text.get_bbox_patch() is not None
+    }
+    assert (colours[layer[0]] == colours[begin[0]]) is not tied
+
+
+def arrows(architecture: Architecture) -> list[PathPatch]:
+    return [p for p in diagram(architecture).axes[0].patches if isinstance(p, PathPatch)]
+
+
+@pytest.mark.parametrize("name", sorted(nas.spaces.SPACES))
+def test_every_network_of_a_space_is_drawn(name: str) -> None:
+    for drawn in map(nas.spaces.SPACES[name](), islice(random_trials(0), 3)):
+        assert labels(drawn)[-1] == str(drawn.alive[-1])
 
 
 def test_a_deep_network_has_a_taller_picture() -> None:

@@ -40,6 +40,18 @@ def test_paths_do_not_see_nodes_that_add_up():
     assert found["graph: nodes conv"] == 2
 
 
+def test_nodes_that_take_the_weights_of_others_are_told_from_those_that_have_their_own():
+    def of(*modules):
+        chain = zip("abc", (INPUT, "a", "b"), modules, strict=True)
+        nodes = tuple(Node(name, "conv", {}, (read,), module) for name, read, module in chain)
+        return genes(Proposal({}, {}, Architecture(nodes)))
+
+    own, pair, all_one = of("x", "y", "z"), of("x", "y", "x"), of("x", "x", "x")
+    assert "graph: shared conv" not in own
+    assert pair == {**own, "graph: shared conv": 1.0} == of("u", "v", "v")
+    assert all_one == {**own, "graph: shared conv": 2.0}
+
+
 def graph(draw):
     """A graph of up to seven nodes, each of which reads from one or more before it."""
     names, nodes = [INPUT], []

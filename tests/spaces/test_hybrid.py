@@ -50,7 +50,7 @@ def test_counts_as_many_sets_of_parameters_as_documented() -> None:
         ({"convolutional": (2, 1)}, r"convolutional=\(smallest, largest\) of at least 1"),
         ({"convolutional": (1, 4)}, r"below stages=4, got \(1, 4\)"),
         ({"operators": ("image_attention",)}, r"operators among \('conv', 'mbconv', 'convnext'\)"),
-        ({"allowed": ("conv", "mbconv")}, "allowed to hold 'image_attention', which every"),
+        ({"allowed": ("conv", "mbconv")}, "allowed to hold 'image_attention', which this"),
     ],
 )
 def test_bounds_that_allow_nothing_are_refused(bounds: dict[str, Any], message: str) -> None:

@@ -45,7 +45,9 @@ def test_categories_are_embedded_before_the_first_layer() -> None:
     space = MLP(categories={4: 3, 1: 2}, embeddings=(2, 4))
     trial = FixedTrial({**SHARED, "shared_width": True, "width_index": 0, "embedding": 4})
     architecture = space(trial)
-    assert architecture.describe().startswith("embed_columns_categories1x2x4x3_width4 > linear")
+    assert architecture.describe().startswith(
+        "embed_columns_categories1x2x4x3_width4 > 2 x linear"
+    )
     assert nas.build(architecture, (5,), 1).layer1.linear.in_features == 3 + 2 * 4
     with pytest.raises(SpaceError, match=r"different columns from 0 to 3, got \[\(1, 2\), \(4, 3"):
         nas.build(architecture, (4,), 1)

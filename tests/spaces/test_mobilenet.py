@@ -35,7 +35,7 @@ def draw(space: MobileNet, *stages: dict[str, Any], halved: tuple[bool, ...]) ->
 def test_draws_the_stages_that_the_parameters_name() -> None:
     drawn = draw(MobileNet(stages=2), SEPARABLE, INVERTED, halved=(False, False, True))
     assert drawn.describe() == (
-        "conv_c16_k3 > separable_c16_residual_k3 > separable_c16_residual_k3"
+        "conv_c16_k3 > 2 x separable_c16_residual_k3"
         " > mbconv_c24_s2_e6_k5_se > conv_c256_k1 > classify"
     )
     assert [node.name for node in drawn.nodes] == [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterator
 from itertools import combinations, product
 from pathlib import Path
@@ -62,20 +61,16 @@ def test_the_published_network_has_its_parameters() -> None:
 
 
 def test_cells_of_a_published_table_have_their_parameters(
-    absent: Callable[[str], object],
+    data_file: Callable[[str], Path],
 ) -> None:
     """All 2,532 cells of five vertices are different ones; every twentieth is built."""
-    published = list(ec_nas(absent))
+    published = list(ec_nas(data_file("ec_nas.csv.gz")))
     assert len({cell.canonical() for cell, _ in published}) == len(published) == 2532
     for cell, expected in published[::20]:
         assert parameters(PUBLISHED.architecture(cell, as_written=True)) == expected
 
 
-def ec_nas(absent: Callable[[str], object]) -> Iterator[tuple[MatrixCell, int]]:
-    folder = Path(os.environ.get("OPTUNA_NAS_DATA", Path(__file__).parents[3] / "shared/data"))
-    path = folder / "ec_nas.csv.gz"
-    if not path.exists():
-        absent("no published cells: set OPTUNA_NAS_DATA to the folder that has EC-NAS")
+def ec_nas(path: Path) -> Iterator[tuple[MatrixCell, int]]:
     with gzip.open(path, "rt", newline="") as file:
         lines = {line["hash"]: line for line in csv.DictReader(file) if line["space"] == "5V9E"}
     for line in lines.values():

@@ -1,10 +1,12 @@
 """Laws of every registered space; a new space is tested without a new test."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 import optuna_nas as nas
+from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces import SPACES
 from optuna_nas.testing import SpaceConformance
 
@@ -17,6 +19,19 @@ class TestRegisteredSpaces(SpaceConformance):
     @pytest.fixture
     def input_shape(self, space: Any) -> tuple[int, ...]:
         return getattr(space, "input_shape", (8,))
+
+
+def test_every_registered_space_can_be_restricted() -> None:
+    assert all(SPACES[name]().allowed is None for name in SPACES)
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_arguments_that_are_no_bounds_are_refused_by_name(name: str) -> None:
+    for argument in fields(SPACES[name]):
+        for wrong in (None, ("a", "a"), [[1]], [[]], {"a": 1}, object()):
+            if wrong is not argument.default:
+                with pytest.raises(SpaceError, match=argument.name):
+                    SPACES[name](**{argument.name: wrong})
 
 
 class TestNarrowCNN(SpaceConformance):

@@ -42,6 +42,14 @@ def draw(space: Any, **changed: Any) -> Architecture:
     return drawn
 
 
+def twins(architecture: Architecture, *shapes: tuple[int, ...]) -> list[torch.nn.Module]:
+    """The network built for each shape of a sample, with the same weights."""
+    networks = [build(architecture, shape, 5).double().eval() for shape in shapes]
+    for network in networks:
+        network.load_state_dict(networks[0].state_dict())
+    return networks
+
+
 def everything(space: Any) -> list[Architecture]:
     """Every set of parameters of a small space."""
     drawn: list[Architecture] = []
@@ -223,6 +231,24 @@ def test_a_shorter_context_sees_windows_alone() -> None:
     changed[0, 7] = (x[0, 7] + 1) % 64
     same = (network(x) == network(changed)).all(1)[0]
     assert same.tolist() == [True] * 7 + [False] + [True] * 24
+
+
+@pytest.mark.parametrize("context", [12, 18, 36])
+def test_a_context_is_the_length_of_samples_that_the_network_could_be_built_for(
+    context: int,
+) -> None:
+    """With the same weights: the loss and the answers are those of data of shorter windows."""
+    decoder = Transformer(input_shape=(36,), contexts=(context,))
+    encoder = Transformer(input_shape=(36, 3), contexts=(context,), decoder=False)
+    for _, trial in zip(range(8), random_trials(2), strict=False):
+        whole, alone = twins(decoder(trial), (36,), (context,))
+        x = torch.randint(64, (2, 36))
+        answers = alone(x.reshape(-1, context)).unflatten(0, (2, -1))
+        torch.testing.assert_close(whole(x), answers.transpose(1, 2).flatten(2))
+    for _, trial in zip(range(8), random_trials(2), strict=False):
+        whole, alone = twins(encoder(trial), (36, 3), (context, 3))
+        y = torch.randn(2, 36, 3, dtype=torch.float64)
+        torch.testing.assert_close(whole(y), alone(y[:, -context:]))
 
 
 def test_no_network_of_the_decoder_looks_ahead() -> None:

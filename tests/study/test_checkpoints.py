@@ -244,6 +244,47 @@ def test_an_interrupted_training_goes_on(stopped, url, folder) -> None:
     assert again.values == in_one_go(stopped).values
 
 
+class Tuned(Recipe):
+    """Notes what it is made with, and how large its batches are."""
+
+    seen: list[tuple[float, int]] = []
+
+    def __init__(self, network: nn.Module, dropout: float = 0.3) -> None:
+        super().__init__(network)
+        self.dropout = nn.Dropout(dropout)
+
+    def training_step(self, batch, batch_idx):
+        if batch_idx == 0:
+            self.seen.append((self.dropout.p, len(batch[0])))
+        return super().training_step(batch, batch_idx)
+
+
+def test_an_interrupted_training_goes_on_with_its_hyperparameters(
+    plain, url, often, monkeypatch
+) -> None:
+    joint = nas.spaces.Joint(
+        space, dropout=optuna.distributions.FloatDistribution(0.1, 0.5), batch_size=(8, 24, 32)
+    )
+    data = nas.datasets.ArrayDataModule(X.numpy(), Y.numpy(), batch_size=16)
+    search = replace(plain, space=joint, data=data, module=Tuned)
+    params = {"width": 7, "training.dropout": 0.2, "training.batch_size_index": 1}
+    monkeypatch.setattr(Stop, "how", interrupt)
+    Stop.at = 2
+    study = search.study(url)
+    study.enqueue_trial(params)
+    Tuned.seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        search.run(trials=1, storage=url)
+    first, again = search.run(trials=1, storage=url).trials
+    assert again.params == first.params == params
+    assert again.user_attrs["resumed"] == {"epochs": 2}
+    assert Tuned.seen == [(0.2, 24)] * EPOCHS
+    whole = replace(search, checkpoints=None)
+    study = whole.study(InMemoryStorage())
+    study.enqueue_trial(params)
+    assert whole.run(trials=1, storage=study._storage).trials[-1].values == again.values
+
+
 @pytest.mark.parametrize(
     "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:900] + b"x" + b[901:]]
 )

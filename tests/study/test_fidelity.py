@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import lightning
 import numpy as np
@@ -16,6 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 import optuna_nas as nas
 from optuna_nas.exceptions import DataError, DescriptionError
+from optuna_nas.spaces.draws import random_trials
+from optuna_nas.study.fidelity import expect_sizes
 from optuna_nas.study.loaders import Rounds, TimedRounds, part_of
 
 X = torch.rand(100, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -266,11 +269,38 @@ def test_what_stops_by_itself_on_its_way_up_is_judged_in_full(search) -> None:
 
 
 def test_a_network_that_cannot_take_smaller_images_is_named(search) -> None:
-    budget = nas.Budget(epochs=(1, 4), resolution=(4, 8))
-    trial = run(replace(search, space=flat, fidelity=budget))
+    def some(trial: optuna.Trial) -> nn.Module:
+        return space(trial) if trial.suggest_categorical("pooled", [False, True]) else flat(trial)
+
+    search = replace(search, space=some, fidelity=nas.Budget((1, 4), resolution=(4, 8)))
+    study = search.study(InMemoryStorage())
+    study.enqueue_trial({"width": 4, "pooled": False})
+    trial = search.run(trials=1, storage=study._storage).trials[-1]
     assert trial.state == TrialState.FAIL
     assert "takes images of 4x4" in trial.user_attrs["ended"]
     assert trial.user_attrs["spent"]["epochs"] == 0
+
+
+def test_a_space_that_never_takes_smaller_images_is_refused_before_the_first_trial(
+    search,
+) -> None:
+    budget, storage = nas.Budget(epochs=(1, 4), resolution=(4, 8)), InMemoryStorage()
+    shape = X.shape[1:]
+    vit = nas.spaces.ViT(input_shape=shape, patches=(1, 2), windows=(4,))
+    for refused in (flat, vit):
+        unfit = replace(search, space=refused, fidelity=budget)
+        with pytest.raises(DescriptionError, match=r"none of .* takes images of 4x4"):
+            unfit.run(trials=1, storage=storage)
+        assert not optuna.load_study(study_name=search.name, storage=storage).trials
+
+
+@pytest.mark.parametrize("name", sorted({*nas.spaces.SPACES} - {"mlp", "transformer", "vit"}))
+def test_spaces_of_convolutions_take_smaller_images(name) -> None:
+    """Of odd sides too, and whatever is drawn."""
+    shape, budget = (1, 24, 24), nas.Budget(epochs=(1, 27), resolution=(11, 24))
+    space = nas.spaces.SPACES[name](input_shape=shape)
+    for trial in islice(random_trials(0), 3):
+        expect_sizes(nas.build(space(trial), shape, 3, device="meta"), shape, budget)
 
 
 class Vectors(Data):

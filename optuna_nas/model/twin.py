@@ -51,6 +51,6 @@ def _own(part: Any, memo: dict[int, Any]) -> Any:
         return twin(part, memo)
     if type(part) not in (nn.Parameter, Tensor):
         return deepcopy(part, memo)
-    own = torch.empty(part.shape, dtype=part.dtype, device=part.device)
+    own = part.detach().clone()
     memo[id(part)] = nn.Parameter(own, part.requires_grad) if type(part) is nn.Parameter else own
     return memo[id(part)]

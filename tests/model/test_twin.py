@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from optuna_nas.blocks import BLOCKS
+from optuna_nas.architecture import Architecture
+from optuna_nas.blocks import BLOCKS, Linear, Shape
 from optuna_nas.blocks.usual import usual
 from optuna_nas.model import build
 from optuna_nas.model.twin import twin
@@ -47,6 +48,45 @@ def test_what_is_held_twice_stays_one() -> None:
     assert copy.parts[1] is copy.second.bias
     assert not copy.first.bias.requires_grad
     assert copy.second.bias.requires_grad
+
+
+def test_networks_without_memory_share_nothing_but_their_shapes() -> None:
+    architecture = Architecture.chain(
+        [("first", "conv", {"channels": 4}), ("last", "classify", {})]
+    )
+    one, other = (build(architecture, (1, 8, 8), 3, device="meta") for _ in range(2))
+    assert shapes(one) == shapes(other)
+    assert not set(map(id, one.modules())) & set(map(id, other.modules()))
+    assert not set(map(id, one.parameters())) & set(map(id, other.parameters()))
+
+
+def test_a_network_without_memory_has_the_default_type_of_its_time() -> None:
+    architecture = Architecture.chain([("first", "linear", {"features": 4})])
+    usual = torch.get_default_dtype()
+    try:
+        for dtype in (torch.float64, torch.float32, torch.float64):
+            torch.set_default_dtype(dtype)
+            network = build(architecture, (3,), 4, device="meta")
+            assert {parameter.dtype for parameter in network.parameters()} == {dtype}
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def test_a_block_that_is_defined_anew_is_the_one_that_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    architecture = Architecture.chain([("first", "widened", {"features": 4})])
+    for times in (1, 2):
+
+        class Widened(Linear):
+            factor = times
+
+            def __init__(self, shape: Shape, *, features: int) -> None:
+                super().__init__(shape, features=self.factor * features)
+
+        monkeypatch.setitem(BLOCKS, "widened", Widened)
+        network = build(architecture, (3,), 4 * times, device="meta")
+        assert isinstance(network.first, Widened)
 
 
 def test_a_network_without_memory_has_the_parameters_of_one_with() -> None:

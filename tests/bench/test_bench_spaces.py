@@ -60,7 +60,7 @@ def test_what_is_written_by_hand_computes_the_same(name: str) -> None:
     assert by_hand is not None
     torch.manual_seed(0)
     network = build(by_hand.architecture(), by_hand.INPUT_SHAPE, by_hand.OUTPUTS)
-    twin, x = by_hand.module(), torch.randn(4, *by_hand.INPUT_SHAPE)
+    twin, x = by_hand.module(), written.example(by_hand, 4)
     assert len(list(twin.parameters())) == len(list(network.parameters()))
     spaces._same(name, network, twin, x)
     torch.testing.assert_close(twin.eval()(x), network.eval()(x))

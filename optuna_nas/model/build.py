@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.blocks import Block, Head, Shape, find
+from optuna_nas.blocks.twin import twin
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
-from optuna_nas.model.twin import twin
 from optuna_nas.model.unfilled import Unfilled
 
 __all__ = ["build", "walk"]

@@ -1,4 +1,4 @@
-"""Copies of untrained modules are what constructing them again would make."""
+"""Networks of the meta device: made of copies, and what building with memory would make."""
 
 from __future__ import annotations
 
@@ -8,46 +8,12 @@ from torch import nn
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import BLOCKS, Linear, Shape
-from optuna_nas.blocks.usual import usual
 from optuna_nas.model import build
-from optuna_nas.model.twin import twin
 from optuna_nas.spaces import NASBench201
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype, torch.device]]:
     return {name: (t.shape, t.dtype, t.device) for name, t in module.state_dict().items()}
-
-
-@pytest.mark.parametrize("kind", sorted(BLOCKS))
-def test_every_block_has_a_twin_with_parameters_of_its_own(kind: str) -> None:
-    copied = 0
-    with torch.device("meta"):
-        for block, inputs in usual(BLOCKS[kind]):
-            other, copied = twin(block), copied + 1
-            assert repr(other) == repr(block)
-            assert shapes(other) == shapes(block)
-            assert other.output_shape(*inputs) == block.output_shape(*inputs)
-            assert not set(map(id, block.modules())) & set(map(id, other.modules()))
-            assert not set(map(id, block.parameters())) & set(map(id, other.parameters()))
-    assert copied
-
-
-def test_what_is_held_twice_stays_one() -> None:
-    class Tied(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
-            self.second.weight = self.first.weight
-            self.parts = [self.first, self.second.bias]
-            self.first.bias.requires_grad_(False)
-
-    with torch.device("meta"):
-        copy = twin(Tied())
-    assert copy.second.weight is copy.first.weight
-    assert copy.parts[0] is copy.first
-    assert copy.parts[1] is copy.second.bias
-    assert not copy.first.bias.requires_grad
-    assert copy.second.bias.requires_grad
 
 
 def test_networks_without_memory_share_nothing_but_their_shapes() -> None:

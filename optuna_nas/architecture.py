@@ -29,6 +29,7 @@ COMMUTATIVE = frozenset({"add"})
 FORMAT = 1
 
 _dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_strict = json.JSONEncoder(allow_nan=False).encode
 
 _SHORT = {
     "channels": "c",
@@ -238,7 +239,7 @@ def _text(value: Any) -> str:
 def _plain(name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
     """Copy arguments as JSON returns them, so that a round trip changes nothing."""
     try:
-        return _read(json.dumps(dict(args), allow_nan=False))
+        return _read(_strict(dict(args)))
     except (TypeError, ValueError) as error:
         raise SpaceError(
             f"expected arguments of node {name!r} that JSON can hold, got {args}: {error}"

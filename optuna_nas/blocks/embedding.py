@@ -166,7 +166,7 @@ class Position(Block):
         return shapes[0]
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.vectors.repeat(self.repeats, 1)
+        return x + (self.vectors if self.repeats == 1 else self.vectors.repeat(self.repeats, 1))
 
 
 @register("crop")

@@ -81,7 +81,7 @@ class FeedForward(Sublayer):
 
     def transform(self, x: Tensor) -> Tensor:
         if self.router is None:
-            return self._expert(0, x)
+            return self._expert(x, *(weights.squeeze(0) for weights in self._matrices()))
         positions = x.flatten(0, 1)
         probabilities = self.router(positions).softmax(-1)
         gates, chosen = probabilities.topk(self.top_k)
@@ -94,23 +94,32 @@ class FeedForward(Sublayer):
     def _dispatched(self, x: Tensor, gates: Tensor, chosen: Tensor) -> Tensor:
         """Each expert in turn computes the positions (N, C) that have chosen it."""
         y = torch.zeros_like(x)
-        for expert in range(self.experts):
-            position, rank = (chosen == expert).nonzero(as_tuple=True)
-            share = gates[position, rank, None] * self._expert(expert, x[position])
+        experts = zip(*(weights.unbind() for weights in self._matrices()), strict=True)
+        for number, matrices in enumerate(experts):
+            position, rank = (chosen == number).nonzero(as_tuple=True)
+            share = gates[position, rank, None] * self._expert(x[position], *matrices)
             y = y.index_add(0, position, share.to(y.dtype))
         return y
 
     def _gathered(self, x: Tensor, gates: Tensor, chosen: Tensor) -> Tensor:
         """Each position (N, C) computes with the weights that it has chosen."""
-        y = self._expert(chosen, x[:, None, None, :])[:, :, 0]
+        matrices = (weights[chosen] for weights in self._matrices())
+        y = self._expert(x[:, None, None, :], *matrices)[:, :, 0]
         return (gates[:, :, None] * y).sum(1)
 
-    def _expert(self, which: int | Tensor, x: Tensor) -> Tensor:
+    def _matrices(self) -> list[nn.Parameter]:
+        """What `_expert` computes with, of all experts."""
+        gate = [] if self.gate is None else [self.gate]
+        return [self.widen, self.narrow, *gate]
+
+    def _expert(
+        self, x: Tensor, widen: Tensor, narrow: Tensor, gate: Tensor | None = None
+    ) -> Tensor:
         """The output of one expert (..., C) -> (..., C), or of those of each position."""
-        inside = self.activation(x @ self.widen[which].mT)
-        if self.gate is not None:
-            inside = inside * (x @ self.gate[which].mT)
-        out: Tensor = inside @ self.narrow[which].mT
+        inside = self.activation(x @ widen.mT)
+        if gate is not None:
+            inside = inside * (x @ gate.mT)
+        out: Tensor = inside @ narrow.mT
         return out
 
 

@@ -1,4 +1,6 @@
-"""Which positions attend to which: queries, keys, values (B, H, T, D) -> (B, H, T, D).
+"""Which positions attend to which: queries (B, H, T, D) -> (B, H, T, D).
+
+Keys and values are (B, G, T, D): each of their heads serves H / G heads of queries.
 
 Source: full, Vaswani et al. 2017, arXiv:1706.03762; local windows, Beltagy et al. 2020,
 arXiv:2004.05150; strided, Child et al. 2019, arXiv:1904.10509, section 4.2, both of its parts in
@@ -28,7 +30,9 @@ class Full(nn.Module):
         self.causal = causal
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, rotate: Rotate) -> Tensor:
-        return scaled_dot_product_attention(rotate(q), rotate(k), v, is_causal=self.causal)
+        return scaled_dot_product_attention(
+            rotate(q), rotate(k), v, is_causal=self.causal, enable_gqa=q.shape[1] > k.shape[1]
+        )
 
 
 class Strided(nn.Module):
@@ -47,7 +51,9 @@ class Strided(nn.Module):
         self.register_buffer("visible", visible, persistent=False)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, rotate: Rotate) -> Tensor:
-        return scaled_dot_product_attention(rotate(q), rotate(k), v, attn_mask=self.visible)
+        return scaled_dot_product_attention(
+            rotate(q), rotate(k), v, self.visible, enable_gqa=q.shape[1] > k.shape[1]
+        )
 
 
 class Local(nn.Module):
@@ -78,8 +84,8 @@ class Local(nn.Module):
         # Chunks as further heads: fused attention and exports take four dimensions.
         parts = (
             _cut(rotate(q), self.chunks, self.window),
-            self._neighbours(rotate(k)),
-            self._neighbours(v),
+            _shared(self._neighbours(rotate(k)), q),
+            _shared(self._neighbours(v), q),
         )
         query, key, value = (part.flatten(1, 2) for part in parts)
         visible = self.visible.repeat(heads, 1, 1)
@@ -111,8 +117,8 @@ class Linear(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, rotate: Rotate) -> Tensor:
         q, k = elu(q) + 1, elu(k) + 1
         total = k.cumsum(2) if self.causal else k.sum(2, keepdim=True)
-        weight = (q * total).sum(-1, keepdim=True) + EPSILON
-        q, k = rotate(q), rotate(k)
+        weight = (q * _shared(total, q)).sum(-1, keepdim=True) + EPSILON
+        q, k, v = rotate(q), _shared(rotate(k), q), _shared(v, q)
         y = self._causal(q, k, v) if self.causal else q @ (k.mT @ v)
         return y / weight
 
@@ -136,6 +142,12 @@ def make_pattern(name: str, length: int, window: int, stride: int, causal: bool)
     if name == "strided":
         return Strided(length, stride, causal)
     return Linear(causal) if name == "linear" else Full(causal)
+
+
+def _shared(x: Tensor, q: Tensor) -> Tensor:
+    """Repeat heads of keys or values for those of queries that share them, (B, G, ...)."""
+    times = q.shape[1] // x.shape[1]
+    return x if times == 1 else x.repeat_interleave(times, 1)
 
 
 def _distances(query: Tensor, key: Tensor) -> Tensor:

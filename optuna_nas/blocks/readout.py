@@ -48,9 +48,6 @@ class Readout(Head):
         return (outputs, self.length) if self.pool == "each" else (outputs,)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
-        if self.pool == "each":
-            positions: Tensor = self.linear(x).transpose(1, 2)
-            return positions
-        out: Tensor = self.linear(x.mean(1) if self.pool == "mean" else x[:, 0])
-        return out
+        x = self.norm(x[:, 0] if self.pool == "first" else x)
+        out: Tensor = self.linear(x.mean(1) if self.pool == "mean" else x)
+        return out.transpose(1, 2) if self.pool == "each" else out

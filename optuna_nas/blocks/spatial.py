@@ -8,12 +8,15 @@ et al. 2021, arXiv:2106.13797.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from optuna_nas.blocks.activation import activation as _activation
 from optuna_nas.blocks.block import Shape, expect_window
+from optuna_nas.blocks.twin import layer
 from optuna_nas.exceptions import SpaceError
 
 __all__ = [
@@ -35,14 +38,14 @@ class Layers(NamedTuple):
         pool: Adaptive average pooling.
     """
 
-    conv: type[nn.Conv1d] | type[nn.Conv2d]
-    norm: type[nn.BatchNorm1d] | type[nn.BatchNorm2d]
-    pool: type[nn.AdaptiveAvgPool1d] | type[nn.AdaptiveAvgPool2d]
+    conv: Callable[..., nn.Conv1d | nn.Conv2d]
+    norm: Callable[..., nn.BatchNorm1d | nn.BatchNorm2d]
+    pool: Callable[..., nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d]
 
 
 _LAYERS = {
-    2: Layers(nn.Conv1d, nn.BatchNorm1d, nn.AdaptiveAvgPool1d),
-    3: Layers(nn.Conv2d, nn.BatchNorm2d, nn.AdaptiveAvgPool2d),
+    2: Layers(partial(layer, nn.Conv1d), partial(layer, nn.BatchNorm1d), nn.AdaptiveAvgPool1d),
+    3: Layers(partial(layer, nn.Conv2d), partial(layer, nn.BatchNorm2d), nn.AdaptiveAvgPool2d),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -10,9 +12,9 @@ from torch import Tensor, nn
 
 from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.blocks import Block, Head, Shape, find
+from optuna_nas.blocks.twin import twin
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.network import Network
-from optuna_nas.model.twin import twin
 from optuna_nas.model.unfilled import Unfilled
 
 __all__ = ["build", "walk"]
@@ -20,6 +22,8 @@ __all__ = ["build", "walk"]
 T = TypeVar("T")
 
 _BATCH = 2
+
+_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def build(
@@ -57,10 +61,10 @@ def build(
             f"got {type(architecture).__name__}"
         )
     place = torch.get_default_device() if device is None else torch.device(device)
-    meta = place.type == "meta"
-    with Unfilled() if meta else place:
-        make = _blocks_of_meta() if meta else _block
-        return Network(architecture, walk(architecture, input_shape, outputs, make))
+    if place.type == "meta":
+        return Network(architecture, walk(architecture, input_shape, outputs, _bare))
+    with place:
+        return Network(architecture, walk(architecture, input_shape, outputs, _block))
 
 
 def walk(
@@ -125,19 +129,21 @@ def _block(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tup
     return block, block.output_shape(*inputs)
 
 
-def _blocks_of_meta() -> Callable[..., tuple[Block, Shape]]:
-    """A maker that constructs each of equal blocks but the first by copying it."""
-    made: dict[tuple[str, str, tuple[Shape, ...]], tuple[Block, Shape]] = {}
+def _bare(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tuple[Block, Shape]:
+    """A block of the meta device: a copy, since networks of one space have many blocks alike."""
+    make: Callable[..., Block] = find(kind)
+    block, shape = _prototype(make, _encode(dict(args)), inputs, torch.get_default_dtype())
+    return twin(block), shape
 
-    def make(kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]) -> tuple[Block, Shape]:
-        key = kind, repr(dict(args)), inputs
-        if key not in made:
-            made[key] = _block(kind, args, inputs)
-            return made[key]
-        block, shape = made[key]
-        return twin(block), shape
 
-    return make
+@lru_cache(maxsize=1024)
+def _prototype(
+    make: Callable[..., Block], args: str, inputs: tuple[Shape, ...], dtype: torch.dtype
+) -> tuple[Block, Shape]:
+    """A block that is only ever copied; 40 kB, or less."""
+    with Unfilled():
+        block = make(*inputs, **json.loads(args))
+        return block, block.output_shape(*inputs)
 
 
 def _check_module(module: nn.Module, input_shape: Shape, outputs: int) -> None:

@@ -11,7 +11,15 @@ from torch.utils._device import DeviceContext
 
 __all__ = ["Unfilled"]
 
-_FILLING = {init.kaiming_uniform_, init.normal_, init.uniform_, Tensor.normal_, Tensor.uniform_}
+_FILLING = {
+    init.kaiming_uniform_,
+    init.normal_,
+    init.uniform_,
+    Tensor.fill_,
+    Tensor.normal_,
+    Tensor.uniform_,
+    Tensor.zero_,
+}
 
 
 class Unfilled(DeviceContext):

@@ -141,10 +141,14 @@ def test_rotary_products_differ_with_the_distance() -> None:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_grouped_heads_are_full_heads_with_keys_and_values_in_common(pattern: str) -> None:
+@pytest.mark.parametrize("causal", [False, True])
+def test_grouped_heads_are_full_heads_with_keys_and_values_in_common(
+    pattern: str, causal: bool
+) -> None:
     torch.manual_seed(0)
-    grouped = Attention((9, 8), heads=4, dimension=2, groups=2, pattern=pattern)
-    full = Attention((9, 8), heads=4, dimension=2, groups=4, pattern=pattern)
+    args: dict[str, Any] = {"pattern": pattern, "window": 3, "causal": causal, "rotary": causal}
+    grouped = Attention((9, 8), heads=4, dimension=2, groups=2, **args)
+    full = Attention((9, 8), heads=4, dimension=2, groups=4, **args)
     state = grouped.state_dict()
     for name in ("key.weight", "value.weight"):
         state[name] = state[name].view(2, 1, 2, 8).expand(2, 2, 2, 8).reshape(8, 8)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from optuna_nas.architecture import Architecture
+from optuna_nas.bench.written._parts import classifier, convolution
 from optuna_nas.spaces import MatrixCell, NASBench101
 
 __all__ = ["INPUT_SHAPE", "OUTPUTS", "architecture", "module"]
@@ -31,15 +32,14 @@ def architecture() -> Architecture:
 
 def module() -> nn.Module:
     """The same, as a sequence of cells and halvings."""
-    layers: list[nn.Module] = [_convolution(3, 16, 3)]
+    layers: list[nn.Module] = [convolution(3, 16, 3)]
     incoming = 16
     for channels in (16, 32, 64):
         layers += [nn.MaxPool2d(2)] if channels > 16 else []
         for _ in range(3):
             layers.append(_Cell(incoming, channels))
             incoming = channels
-    tail = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(incoming, OUTPUTS)]
-    return nn.Sequential(*layers, *tail)
+    return nn.Sequential(*layers, *classifier(incoming, OUTPUTS))
 
 
 class _Cell(nn.Module):
@@ -49,22 +49,14 @@ class _Cell(nn.Module):
         super().__init__()
         width = channels // 4
         self.branches = nn.ModuleList(
-            nn.Sequential(_convolution(incoming, width, 1), *rest)
+            nn.Sequential(convolution(incoming, width, 1), *rest)
             for rest in (
-                [_convolution(width, width, 1)],
-                [_convolution(width, width, 3)],
-                [_convolution(width, width, 3), _convolution(width, width, 3)],
+                [convolution(width, width, 1)],
+                [convolution(width, width, 3)],
+                [convolution(width, width, 3), convolution(width, width, 3)],
                 [nn.MaxPool2d(3, 1, 1)],
             )
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self.branches], dim=1)
-
-
-def _convolution(incoming: int, channels: int, kernel: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(incoming, channels, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-    )

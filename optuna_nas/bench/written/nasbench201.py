@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from optuna_nas.architecture import Architecture
+from optuna_nas.bench.written._parts import classifier
 from optuna_nas.spaces import NASBench201
 
 __all__ = ["INPUT_SHAPE", "OUTPUTS", "architecture", "module"]
@@ -27,8 +28,7 @@ def module() -> nn.Module:
         if channels > 16:
             layers.append(_Reduction(channels // 2, channels))
         layers += [_Cell(channels) for _ in range(5)]
-    tail = [nn.BatchNorm2d(64), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, *tail, nn.Linear(64, OUTPUTS))
+    return nn.Sequential(*layers, nn.BatchNorm2d(64), nn.ReLU(), *classifier(64, OUTPUTS))
 
 
 def _convolution(incoming: int, channels: int, kernel: int, stride: int = 1) -> nn.Module:

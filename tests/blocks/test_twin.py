@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from optuna_nas.blocks import BLOCKS
+from optuna_nas.blocks.twin import layer, twin
 from optuna_nas.blocks.usual import usual
-from optuna_nas.model import build
-from optuna_nas.model.twin import twin
-from optuna_nas.spaces import NASBench201
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype, torch.device]]:
@@ -49,12 +47,15 @@ def test_what_is_held_twice_stays_one() -> None:
     assert copy.second.bias.requires_grad
 
 
-def test_a_network_without_memory_has_the_parameters_of_one_with() -> None:
-    space = NASBench201(cells=2, channels=4, input_shape=(3, 8, 8))
-    text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|none~2|"
-    architecture = space.architecture(text)
-    bare, full = (build(architecture, (3, 8, 8), 5, device=d) for d in ("meta", "cpu"))
-    assert [(n, p.shape) for n, p in bare.named_parameters()] == [
-        (n, p.shape) for n, p in full.named_parameters()
-    ]
-    assert all(parameter.is_meta for parameter in bare.parameters())
+def test_a_layer_is_constructed_with_weights_and_copied_without() -> None:
+    torch.manual_seed(0)
+    drawn = layer(nn.Conv2d, 2, 4, 3, bias=False)
+    torch.manual_seed(0)
+    torch.testing.assert_close(drawn.weight, nn.Conv2d(2, 4, 3, bias=False).weight)
+    with torch.device("meta"):
+        one, other = (layer(nn.Conv2d, 2, 4, 3, bias=False) for _ in range(2))
+        biased = layer(nn.Conv2d, 2, 4, 3, bias=True)
+    assert repr(one) == repr(other) == repr(drawn)
+    assert one.weight is not other.weight
+    assert one.weight.is_meta and other.weight.is_meta
+    assert biased.bias is not None

@@ -2,7 +2,8 @@
 
 For every registered space: `sample_ms`, `build_ms` (on the meta device) and `digest_ms`, medians
 over random networks; and `written`, the time of a forward and backward pass of a built network
-over that of the same network written by hand, or None where nobody has written one.
+over that of the same network written by hand, or None where nobody has written one. All of it is
+CPU time of one thread, which other work on the machine disturbs little.
 
 With a table of NAS-Bench-201: whether the parameters and FLOPs of all cells, built as they are
 written, are the published ones, and their published structures are found.
@@ -15,7 +16,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -144,9 +145,9 @@ def _step(module: nn.Module, x: Tensor) -> None:
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = perf_counter()
+    started = process_time()
     result = work()
-    return perf_counter() - started, result
+    return process_time() - started, result
 
 
 def _published(path: Path) -> dict[str, int]:

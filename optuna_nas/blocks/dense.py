@@ -59,7 +59,7 @@ class Linear(Block):
             raise SpaceError(f"expected a norm among {sorted(NORMS)}, got {norm!r}")
         if not 0 <= dropout < 1:
             raise SpaceError(f"expected 0 <= dropout < 1, got dropout={dropout}")
-        self.flatten = nn.Flatten() if len(shape) > 1 else nn.Identity()
+        self.flat = len(shape) == 1
         self.linear = nn.Linear(prod(shape), features, bias=norm == "none")
         self.norm = NORMS[norm](features)
         self.activation = _activation(activation)
@@ -69,6 +69,6 @@ class Linear(Block):
         return (self.linear.out_features,)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.linear(self.flatten(x)))
+        y = self.norm(self.linear(x if self.flat else x.flatten(1)))
         out: Tensor = self.dropout(self.activation(y))
         return out

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 import optuna_nas as nas
 from optuna_nas.objectives import Accuracy, FLOPs, Objective, Parameters
-from optuna_nas.study import trial as trial_module
+from optuna_nas.study import from_scratch
 
 X = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int64")
@@ -43,13 +43,13 @@ def space(trial: optuna.Trial) -> nas.Architecture:
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the trials that were trained."""
     numbers: list[int] = []
-    fit = trial_module.fit
+    fit = from_scratch.fit
 
-    def noting(make_module, candidate, data, pruning, **options):
+    def noting(make_module, network, input_shape, data, pruning, **options):
         numbers.append(pruning._trial.number)
-        return fit(make_module, candidate, data, pruning, **options)
+        return fit(make_module, network, input_shape, data, pruning, **options)
 
-    monkeypatch.setattr(trial_module, "fit", noting)
+    monkeypatch.setattr(from_scratch, "fit", noting)
     return numbers
 
 

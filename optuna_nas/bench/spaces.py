@@ -120,12 +120,13 @@ def _against(name: str, by_hand: written.Written, passes: int) -> float:
 def _same(name: str, network: nn.Module, twin: nn.Module, x: Tensor) -> None:
     """Give the twin the weights of the network, and compare their outputs."""
     own, given = twin.state_dict(), list(network.state_dict().values())
-    if [value.shape for value in own.values()] != [value.shape for value in given]:
+    if [v.squeeze().shape for v in own.values()] != [v.squeeze().shape for v in given]:
         raise MeasurementError(
             f"expected the network written by hand for {name!r} to have the layers of the built "
             "one, in their order; correct its file"
         )
-    twin.load_state_dict(dict(zip(own, given, strict=True)))
+    pairs = zip(own.items(), given, strict=True)  # one expert of one is a plain layer
+    twin.load_state_dict({name: value.reshape(like.shape) for (name, like), value in pairs})
     with torch.no_grad():
         difference = float((network.eval()(x) - twin.eval()(x)).abs().max())
     network.train()

@@ -112,8 +112,9 @@ class Attention(Sublayer):
     def transform(self, x: Tensor) -> Tensor:
         windows = x.reshape(-1, self.context, x.shape[2])
         q = self._split(self.query(windows))
-        k = self._split(self.key(windows)).repeat_interleave(self.heads // self.groups, 1)
-        v = self._split(self.value(windows)).repeat_interleave(self.heads // self.groups, 1)
+        k, v = (self._split(part(windows)) for part in (self.key, self.value))
+        if self.groups < self.heads:
+            k, v = (x.repeat_interleave(self.heads // self.groups, 1) for x in (k, v))
         y = self.attend(q, k, v, self.rotate).transpose(1, 2).flatten(2)
         out: Tensor = self.project(y)
         return out.reshape(x.shape)

@@ -107,11 +107,15 @@ class FeedForward(Sublayer):
 
     def _expert(self, which: int | Tensor, x: Tensor) -> Tensor:
         """The output of one expert (..., C) -> (..., C), or of those of each position."""
-        inside = self.activation(x @ self.widen[which].mT)
+        inside = self.activation(x @ self._of(self.widen, which).mT)
         if self.gate is not None:
-            inside = inside * (x @ self.gate[which].mT)
-        out: Tensor = inside @ self.narrow[which].mT
+            inside = inside * (x @ self._of(self.gate, which).mT)
+        out: Tensor = inside @ self._of(self.narrow, which).mT
         return out
+
+    def _of(self, weights: Tensor, which: int | Tensor) -> Tensor:
+        """Weights of experts; of the only one a view, which does not copy its gradient."""
+        return weights.squeeze(0) if self.experts == 1 else weights[which]
 
 
 def load_balancing_loss(probabilities: Tensor, chosen: Tensor) -> Tensor:

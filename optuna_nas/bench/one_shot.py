@@ -47,6 +47,7 @@ def bench_one_shot(
     trained: int = 200,
     epochs: int = 18,
     supernet_epochs: int = 60,
+    finalists: int = 15,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def bench_one_shot(
         trained: Networks trained from scratch, at most.
         epochs: Epochs of a training from scratch.
         supernet_epochs: Epochs of the supernet.
+        finalists: Networks, spread along the front by inherited weights, that are trained.
         seed: Of both.
         say: Told how far it is.
     """
@@ -79,10 +81,10 @@ def bench_one_shot(
     study = search.run(trials=candidates, storage=storage)
     scored = time.process_time() - began
     say(f"{candidates} networks scored: {scored - supernet:.0f} s")
-    following = follow_up(search, study, budget)
+    following = follow_up(search, study, budget, count=finalists)
     found, reached = _run(following.search, following.search.trials, storage, say)
     total = scored + reached[-1][0]
-    say(f"{len(reached)} networks of the front trained: {reached[-1][0]:.0f} s")
+    say(f"{len(reached)} finalists trained: {reached[-1][0]:.0f} s")
     plain = replace(
         search, name="scratch", fidelity=budget, pruner="none", estimator=FromScratch()
     )
@@ -132,6 +134,7 @@ def main() -> None:
     for name, value in (("candidates", 400), ("trained", 200), ("epochs", 18), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--supernet-epochs", type=int, default=60)
+    parser.add_argument("--finalists", type=int, default=15)
     parser.add_argument("--output", type=Path)
     options = vars(parser.parse_args())
     output = options.pop("output")

@@ -143,7 +143,8 @@ def validate(
     with calm(), _threads(threads), seeded_setup(data, seed), _as_for_fit(data):
         lightning.seed_everything(seed, verbose=False)
         module = make_module(network)
-        trainer = Trainer(**{**TRAINER, "callbacks": [*callbacks, *beside], **own})
+        callbacks = [GiveWay(), ChannelsLast(), *callbacks, *beside]
+        trainer = Trainer(**{**TRAINER, "callbacks": callbacks, **own})
         refuse_relaunch(trainer)
         with _interruptible():
             trainer.validate(module, datamodule=data, verbose=False)
@@ -226,12 +227,14 @@ def _parted(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[Callback
 @contextmanager
 def _as_for_fit(data: LightningDataModule) -> Iterator[None]:
     """Set data up for a fit, whatever the stage: validation data is then that of trainings."""
-    setup = data.setup
+    setup, teardown = data.setup, data.teardown
     vars(data)["setup"] = lambda stage=None: setup("fit")
+    vars(data)["teardown"] = lambda stage=None: teardown("fit")
     try:
         yield
     finally:
         vars(data)["setup"] = setup
+        del vars(data)["teardown"]
 
 
 @contextmanager

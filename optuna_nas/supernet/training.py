@@ -135,10 +135,11 @@ def train(
             )
         except TrainingError as error:
             raise TrainingError(f"{error}. {_back(store, saved)}") from error
+        took = Trained(epochs, watch.seconds, file)
         if file is not None and saved is not None:
-            store.save(file, epochs=epochs, seconds=watch.seconds)
+            store.save(file, epochs=epochs, seconds=took.seconds)
             saved.remove()
-        return Trained(epochs, watch.seconds, file)
+        return took
 
 
 def drawing_of(drawing: Drawing | str) -> Drawing:

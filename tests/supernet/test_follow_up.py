@@ -9,11 +9,11 @@ from io import StringIO
 import optuna
 import pytest
 from rich.console import Console
-from small import Recipe, search
+from small import Recipe, modules, search
 from synthetic_study import inherited_study
 
 import optuna_nas as nas
-from optuna_nas.exceptions import DescriptionError, StudyError
+from optuna_nas.exceptions import DescriptionError, SpaceError, StudyError
 from optuna_nas.finalists import compare, follow_up
 from optuna_nas.reporting import front, front_json, front_table, status, write_report
 from optuna_nas.study.record import records
@@ -72,6 +72,17 @@ def test_a_fine_tuned_network_begins_with_what_it_inherits(url) -> None:
         first.append(following.run().trials[0].values[0])
     scratch, tuned = first
     assert tuned < scratch
+
+
+def test_weights_of_another_space_are_not_fine_tuned(url, tmp_path) -> None:
+    search(space=modules).run(trials=1, storage=url)
+    (file,) = (tmp_path / "shared.checkpoints").iterdir()
+    tuned = search(name="tuned", estimator=nas.supernet.FineTuned(file))
+    with pytest.raises(SpaceError, match="shared weights of this space"):
+        tuned.run(trials=1, storage=url)
+    missing = search(name="none", estimator=nas.supernet.FineTuned(tmp_path / "none.pt"))
+    with pytest.raises(SpaceError, match="expected a file that"):
+        missing.run(trials=1, storage=url)
 
 
 class Fails(Recipe):

@@ -6,13 +6,11 @@ Source: weight sharing by slices, Cai et al. 2020 (Once-for-all), arXiv:1908.097
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 import torch
@@ -20,15 +18,14 @@ from torch import Tensor, nn
 
 import optuna_nas
 from optuna_nas.architecture import Architecture
-from optuna_nas.blocks import Block, Shape, find
+from optuna_nas.blocks import Block
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model import Network, build
-from optuna_nas.model.build import walk
 from optuna_nas.samplers.uniform import seed_of
 from optuna_nas.study.description import describe, digest
 from optuna_nas.study.training import seeded
 from optuna_nas.supernet.extent import Entry, Extent, Origin, Space, survey
-from optuna_nas.supernet.pieces import Piece, Place, block_pieces, cut, own_buffers, pieces
+from optuna_nas.supernet.pieces import Piece, Place, cut, pieces, placed, places, skeleton
 from optuna_nas.supernet.subnet import Subnet
 
 __all__ = ["SharedWeights"]
@@ -91,10 +88,13 @@ class SharedWeights(nn.Module):
         """
         if isinstance(drawn, nn.Module):
             return Subnet(self, drawn, self._checked(pieces(drawn)))
-        parts = self._parts(drawn)
-        found = tuple(dict.fromkeys(piece for part in parts.values() for piece in part.pieces))
-        skeleton = Network(drawn, {node: part.block for node, part in parts.items()})
-        return Subnet(self, skeleton, self._checked(found))
+        parts = {
+            place.node: self._part(place)
+            for place in places(drawn, self.extent.input_shape, self.extent.outputs)
+        }
+        found = tuple(piece for part in parts.values() for piece in part.pieces)
+        network = Network(drawn, {node.name: parts[node.module].block for node in drawn.alive})
+        return Subnet(self, network, self._checked(found))
 
     def extract(self, drawn: Architecture | nn.Module) -> nn.Module:
         """A network with copies of its weights, which stands alone: to be scored or trained on.
@@ -147,7 +147,9 @@ class SharedWeights(nn.Module):
         self.load_state_dict(stored["weights"])
 
     def _tensor(self, piece: Piece) -> Tensor:
-        return (self.get_parameter if piece.learned else self.get_buffer)(piece.key)
+        found = (self._parameters if piece.learned else self._buffers)[piece.key]
+        assert found is not None
+        return found
 
     def _add(self, key: str, entry: Entry, seen: Mapping[str, Tensor]) -> None:
         """Begin with the weights of the largest block, and fill up with entries drawn of them."""
@@ -176,24 +178,13 @@ class SharedWeights(nn.Module):
     def _seed(self, name: str) -> int:
         return int(seed_of(self.seed, name).generate_state(1)[0])
 
-    def _parts(self, architecture: Architecture) -> dict[str, _Part]:
-        """Name of a living node -> its block."""
-        names = iter(architecture.modules)  # what nodes share is made once
-
-        def make(kind: str, args: Mapping[str, Any], inputs: Any) -> tuple[_Part, tuple[int, ...]]:
-            part = self._part(next(names), kind, args, inputs)
-            return part, part.output_shape
-
-        return walk(architecture, self.extent.input_shape, self.extent.outputs, make)
-
-    def _part(
-        self, node: str, kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]
-    ) -> _Part:
-        key = node, kind, json.dumps(dict(args), sort_keys=True), inputs, self.device
+    def _part(self, place: Place) -> _Part:
+        key = place, self.device
         if key not in self._kept:
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = _Part.of(node, kind, args, inputs, self.device)
+            found = tuple(placed(place))
+            self._kept[key] = _Part(skeleton(place, found, self.device), found)
         return self._kept[key]
 
     def _checked(self, found: tuple[Piece, ...]) -> tuple[Piece, ...]:
@@ -208,36 +199,11 @@ class SharedWeights(nn.Module):
         return found
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A block without weights, but with its own buffers.
-
-    Args:
-        block: The block.
-        output_shape: Shape of one sample of its output.
-        pieces: What it takes from the store.
-    """
+class _Part(NamedTuple):
+    """A block without weights, but with its own buffers, and what it takes from the store."""
 
     block: Block
-    output_shape: Shape
     pieces: tuple[Piece, ...]
-
-    @classmethod
-    def of(
-        cls,
-        node: str,
-        kind: str,
-        args: Mapping[str, Any],
-        inputs: tuple[Shape, ...],
-        device: torch.device,
-    ) -> _Part:
-        with torch.device("meta"):
-            block = find(kind)(*inputs, **args)
-        shape, found = block.output_shape(*inputs), tuple(block_pieces(node, kind, block))
-        if own_buffers(block):
-            with torch.random.fork_rng(devices=[]), device:
-                block = find(kind)(*inputs, **args)
-        return cls(block, shape, found)
 
 
 def _filled(value: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:

@@ -117,7 +117,9 @@ class SharedWeights(nn.Module):
     def draw(self, params: Mapping[str, Any]) -> Architecture | nn.Module:
         """What the space returns for a set of parameters, with real buffers."""
         trial = optuna.trial.FixedTrial(dict(params))
-        drawn: Architecture | nn.Module = seeded(self.extent.space, self.seed, trial)
+        if self.extent.graphs:  # seeding costs more than drawing
+            return self.extent.space(trial)
+        drawn: nn.Module = seeded(self.extent.space, self.seed, trial)
         return drawn
 
     def views(self, found: tuple[Piece, ...]) -> dict[str, Tensor]:

@@ -116,7 +116,7 @@ class SharedWeights(nn.Module):
 
     def draw(self, params: Mapping[str, Any]) -> Architecture | nn.Module:
         """What the space returns for a set of parameters, with real buffers."""
-        trial = optuna.trial.FixedTrial(dict(params))
+        trial: Any = optuna.trial.FixedTrial(dict(params))
         if self.extent.graphs:  # seeding costs more than drawing
             return self.extent.space(trial)
         drawn: nn.Module = seeded(self.extent.space, self.seed, trial)

@@ -20,7 +20,7 @@ import optuna_nas
 from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import Block
 from optuna_nas.exceptions import SpaceError
-from optuna_nas.model import Network, build
+from optuna_nas.model import Network
 from optuna_nas.samplers.uniform import seed_of
 from optuna_nas.study.description import describe, digest
 from optuna_nas.study.training import seeded
@@ -88,13 +88,9 @@ class SharedWeights(nn.Module):
         """
         if isinstance(drawn, nn.Module):
             return Subnet(self, drawn, self._checked(pieces(drawn)))
-        parts = {
-            place.node: self._part(place)
-            for place in places(drawn, self.extent.input_shape, self.extent.outputs)
-        }
+        parts = {place.node: self._part(place) for place in self._places(drawn)}
         found = tuple(piece for part in parts.values() for piece in part.pieces)
-        network = Network(drawn, {node.name: parts[node.module].block for node in drawn.alive})
-        return Subnet(self, network, self._checked(found))
+        return Subnet(self, _joined(drawn, parts), self._checked(found))
 
     def extract(self, drawn: Architecture | nn.Module) -> nn.Module:
         """A network with copies of its weights, which stands alone: to be scored or trained on.
@@ -106,10 +102,9 @@ class SharedWeights(nn.Module):
         """
         weights = self.network(drawn).weights()
         if isinstance(drawn, nn.Module):
-            network = drawn
+            network: nn.Module = drawn
         else:
-            with torch.random.fork_rng(devices=[]):
-                network = build(drawn, self.extent.input_shape, self.extent.outputs, device="cpu")
+            network = _joined(drawn, {p.node: self._fresh(p) for p in self._places(drawn)})
         copies = {name: view.detach().clone() for name, view in weights.items()}
         network.load_state_dict(copies, strict=False, assign=True)
         return network.to(self.device)
@@ -180,14 +175,21 @@ class SharedWeights(nn.Module):
     def _seed(self, name: str) -> int:
         return int(seed_of(self.seed, name).generate_state(1)[0])
 
+    def _places(self, architecture: Architecture) -> tuple[Place, ...]:
+        return places(architecture, self.extent.input_shape, self.extent.outputs)
+
     def _part(self, place: Place) -> _Part:
+        """The block of a node, which all networks have in common that have it."""
         key = place, self.device
         if key not in self._kept:
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            found = tuple(placed(place))
-            self._kept[key] = _Part(skeleton(place, found, self.device), found)
+            self._kept[key] = self._fresh(place)
         return self._kept[key]
+
+    def _fresh(self, place: Place) -> _Part:
+        found = tuple(placed(place))
+        return _Part(skeleton(place, found, self.device), found)
 
     def _checked(self, found: tuple[Piece, ...]) -> tuple[Piece, ...]:
         for piece in found:
@@ -206,6 +208,10 @@ class _Part(NamedTuple):
 
     block: Block
     pieces: tuple[Piece, ...]
+
+
+def _joined(architecture: Architecture, parts: Mapping[str, _Part]) -> Network:
+    return Network(architecture, {n.name: parts[n.module].block for n in architecture.alive})
 
 
 def _filled(value: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:

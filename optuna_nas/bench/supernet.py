@@ -16,14 +16,13 @@ What a network costs beside being trained is in `subnets.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from lightning.pytorch.callbacks import LambdaCallback
 from rich.console import Console
 from rich.progress import Progress
@@ -88,7 +87,7 @@ def run(
     data = form.data()
     data.setup("fit")
     kept = Lines(output, {**about_alone(form, data), "seed": seed, "networks": networks})
-    drawn = _drawn(form.space, networks, seed)
+    drawn = _drawn(form, data, networks, seed)
     with quietly(), Progress(console=Console(stderr=True)) as progress:
         trained = _all_alone(form, drawn, seed, jobs, kept, progress)
         store, seconds = _supernet(form, data, seed, progress)
@@ -117,15 +116,19 @@ def run(
     return result
 
 
-def _drawn(
-    space: Callable[[optuna.Trial], Architecture], count: int, seed: int
-) -> list[Architecture]:
+def _drawn(form: Form, data: ArrayDataModule, count: int, seed: int) -> list[Architecture]:
+    """Random networks, no two alike."""
     drawn: dict[str, Architecture] = {}
-    for architecture in map(space, random_trials(seed)):
-        drawn.setdefault(architecture.digest, architecture)
+    for architecture in map(form.space, random_trials(seed)):
+        if _flops(architecture, data) <= form.most_flops:
+            drawn.setdefault(architecture.digest, architecture)
         if len(drawn) == count:
             break
     return list(drawn.values())
+
+
+def _flops(architecture: Architecture, data: ArrayDataModule) -> float:
+    return FLOPs()(Candidate(architecture, data.input_shape, data.outputs)).value
 
 
 def _supernet(
@@ -156,7 +159,7 @@ def _scored(
             {
                 "network": architecture.describe(),
                 "parameters": Parameters()(candidate).value,
-                "flops": FLOPs()(candidate).value,
+                "flops": _flops(architecture, data),
                 "inherited_loss": scored["loss"],
                 "inherited_accuracy": scored["accuracy"],
                 "seconds_scoring": seconds,

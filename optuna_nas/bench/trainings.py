@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,7 @@ class Form:
         trainings: Trainings of each network alone, with seeds of their own.
         drawing: How the networks of the supernet that learn in a step are drawn, of `DRAWINGS`.
         paths: How many of them.
+        most_flops: FLOPs at most of a network that is compared, as where a search has a cap.
     """
 
     space: Callable[[optuna.Trial], Architecture]
@@ -56,6 +58,7 @@ class Form:
     trainings: int
     drawing: str = "fair"
     paths: int = 2
+    most_flops: float = math.inf
 
 
 DIGITS = Form(
@@ -93,9 +96,10 @@ FORMS: dict[tuple[str, bool], Form] = {
         space=CLOTHES,
         data=partial(FashionMNIST, size=12_000, batch_size=64),
         module=partial(Classifier, learning_rate=5e-3, warmup_steps=100),
-        epochs_supernet=40,
+        epochs_supernet=20,
         epochs_standalone=6,
         trainings=1,
+        most_flops=6e6,
     ),
 }
 """Name of a space, and whether it is for a first impression -> what is compared."""

@@ -97,7 +97,7 @@ FORMS: dict[tuple[str, bool], Form] = {
         data=partial(FashionMNIST, size=12_000, batch_size=64),
         module=partial(Classifier, learning_rate=5e-3, warmup_steps=100),
         epochs_supernet=20,
-        epochs_standalone=6,
+        epochs_standalone=4,
         trainings=1,
         most_flops=6e6,
     ),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import rankdata
 
 __all__ = ["correlations", "kendall", "spearman"]
 
 Values = NDArray[np.float64]
+
+KNOWN = ("inherited_loss", "inherited_accuracy", "parameters", "flops")
+"""What is known of a network before it is trained alone."""
 
 SAMPLES = 2000
 """Bootstrap samples of the networks."""
@@ -32,34 +35,35 @@ def correlations(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, 
         further from 0 `spearman` is; `intervals`, low and high of each; and `spearman_trainings`,
         the mean over pairs of trainings of all networks, None where each was trained once.
     """
-    columns = {name: np.array([float(row[name]) for row in rows]) for name in KNOWN}
     accuracies = np.array([row["accuracies"] for row in rows], dtype=float)
+    columns = {name: np.array([float(row[name]) for row in rows]) for name in KNOWN}
     columns["trained"] = accuracies.mean(1)
-    found = _all(columns)
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(rows), size=len(rows)) for _ in range(SAMPLES))
-    samples = [_all({name: column[draw] for name, column in columns.items()}) for draw in draws]
+    drawn = np.random.default_rng(seed).integers(len(rows), size=(SAMPLES, len(rows)))
+    samples = _all({name: column[drawn] for name, column in columns.items()})
     return {
-        **found,
-        "intervals": {name: _interval([sample[name] for sample in samples]) for name in found},
+        **{name: float(value) for name, value in _all(columns).items()},
+        "intervals": {name: np.percentile(x, (2.5, 97.5)).tolist() for name, x in samples.items()},
         "spearman_trainings": _between(accuracies),
     }
 
 
-KNOWN = ("inherited_loss", "inherited_accuracy", "parameters", "flops")
+def spearman(one: Values, other: Values) -> Values:
+    """Spearman's rank correlations of the last dimension, (..., N) -> (...).
+
+    0 where either does not vary.
+    """
+    return _cosine(*(_centred(rankdata(values, axis=-1)) for values in (one, other)))
 
 
-def spearman(known: Values, trained: Values) -> float:
-    """Spearman's rank correlation; 0 where either does not vary."""
-    return _or_zero(spearmanr, known, trained)
+def kendall(one: Values, other: Values) -> Values:
+    """Kendall's rank correlations of the last dimension, tau-b, (..., N) -> (...).
+
+    0 where either does not vary.
+    """
+    return _cosine(*(_orders(values) for values in (one, other)))
 
 
-def kendall(known: Values, trained: Values) -> float:
-    """Kendall's rank correlation, tau-b; 0 where either does not vary."""
-    return _or_zero(kendalltau, known, trained)
-
-
-def _all(columns: Mapping[str, Values]) -> dict[str, float]:
+def _all(columns: Mapping[str, Values]) -> dict[str, Values]:
     trained = columns["trained"]
     found = {
         "spearman": spearman(-columns["inherited_loss"], trained),
@@ -69,7 +73,7 @@ def _all(columns: Mapping[str, Values]) -> dict[str, float]:
         "spearman_flops": spearman(columns["flops"], trained),
     }
     for name in ("parameters", "flops"):
-        found[f"over_{name}"] = found["spearman"] - abs(found[f"spearman_{name}"])
+        found[f"over_{name}"] = found["spearman"] - np.abs(found[f"spearman_{name}"])
     return found
 
 
@@ -79,11 +83,18 @@ def _between(accuracies: Values) -> float | None:
     return float(np.mean(pairs)) if pairs else None
 
 
-def _interval(values: Sequence[float]) -> list[float]:
-    return [float(end) for end in np.percentile(values, (2.5, 97.5))]
+def _centred(values: Values) -> Values:
+    centred: Values = values - values.mean(-1, keepdims=True)
+    return centred
 
 
-def _or_zero(correlation: Callable[[Values, Values], Any], one: Values, other: Values) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    return float(correlation(one, other).statistic)
+def _orders(values: Values) -> Values:
+    """Which of each two is larger: -1, 0 or 1, (..., N) -> (..., N * N)."""
+    signs = np.sign(values[..., :, None] - values[..., None, :])
+    return signs.reshape(*values.shape[:-1], -1)
+
+
+def _cosine(one: Values, other: Values) -> Values:
+    scale = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
+    cosine: Values = (one * other).sum(-1) / np.where(scale > 0, scale, 1.0)
+    return cosine

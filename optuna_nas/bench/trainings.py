@@ -65,7 +65,7 @@ DIGITS = Form(
     space=CNN(input_shape=(1, 8, 8), blocks=(1, 5), channels=(8, 16, 32, 64), kernels=(3, 5)),
     data=partial(Digits, validation=0.25, batch_size=64),
     module=partial(Classifier, learning_rate=1e-2, warmup_steps=100),
-    epochs_supernet=60,
+    epochs_supernet=100,
     epochs_standalone=18,
     trainings=2,
 )
@@ -83,7 +83,7 @@ CLOTHES = MobileNet(
 
 FORMS: dict[tuple[str, bool], Form] = {
     ("cnn", True): DIGITS,
-    ("cnn", False): replace(DIGITS, epochs_supernet=120, trainings=3),
+    ("cnn", False): replace(DIGITS, epochs_supernet=200, trainings=3),
     ("mobilenet", True): Form(
         space=CLOTHES,
         data=partial(FashionMNIST, size=1_200, batch_size=64),

@@ -126,7 +126,7 @@ def _of(configuration: Configuration) -> tuple[Piece, ...]:
     return tuple(piece._replace(key=piece.name.replace(".", "/")) for piece in found)
 
 
-@lru_cache(maxsize=1 << 10)  # some 45 kB each
+@lru_cache(maxsize=1 << 11)  # some 45 kB each
 def _prototype(configuration: Configuration) -> Block:
     """A block without weights to copy, which costs a fifth of constructing it."""
     with Unfilled():

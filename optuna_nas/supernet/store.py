@@ -30,7 +30,7 @@ from optuna_nas.supernet.subnet import Subnet
 
 __all__ = ["SharedWeights"]
 
-KEPT = 4096
+KEPT = 2048
 """Blocks without weights that a store keeps for the next network that has them."""
 
 

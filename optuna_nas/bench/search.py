@@ -11,24 +11,21 @@ cost as it can pay for, and chooses them without any training; `predictor-no-kno
 from __future__ import annotations
 
 import math
-import multiprocessing
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import as_completed
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import optuna
 from rich.console import Console
 from rich.progress import Progress
 
 from optuna_nas.bench.comparison import compare
 from optuna_nas.bench.kept import Kept, digest
 from optuna_nas.bench.peer import PEERS, find
+from optuna_nas.bench.processes import processes
 from optuna_nas.bench.replay import COST_ONLY, METHODS, Replay, replay
 from optuna_nas.bench.shown import figure, table
 from optuna_nas.bench.tables import load
@@ -141,7 +138,7 @@ def _names(problem: Table, methods: Sequence[str]) -> list[str]:
 
 
 def _replay_all(tasks: Sequence[Task], jobs: int, kept: Kept) -> None:
-    with Progress(console=Console(stderr=True)) as progress, _processes(jobs) as pool:
+    with Progress(console=Console(stderr=True)) as progress, processes(jobs) as pool:
         shown = progress.add_task("replays", total=len(tasks))
         futures = {pool.submit(_replay, task): task for task in tasks}
         for future in as_completed(futures):
@@ -150,28 +147,9 @@ def _replay_all(tasks: Sequence[Task], jobs: int, kept: Kept) -> None:
             progress.advance(shown)
 
 
-@contextmanager
-def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end at once where something goes wrong or the user has enough."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_calm) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-
-
 def _replay(task: Task) -> Replay:
     problem = _loaded(task.path, task.device)
     return replay(problem, task.method, task.seed, task.budgets, task.python)
 
 
 _loaded = cache(load)
-
-
-def _calm() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
-    optuna.logging.set_verbosity(optuna.logging.WARNING)

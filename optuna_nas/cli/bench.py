@@ -123,6 +123,55 @@ def spaces(path: Path | None, as_json: bool) -> None:
         Console().print(measured.table(result))
 
 
+@bench.command()
+@click.option(
+    "--space",
+    "name",
+    type=click.Choice(["cnn", "mobilenet"]),
+    help="Of CNNs on the digits, or (the default) of MobileNets on Fashion-MNIST.",
+)
+@click.option("--smoke", is_flag=True, help="In minutes; by default of the CNNs.")
+@click.option("--networks", default=30, show_default=True, type=click.IntRange(20))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a plot, as HTML.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the result, as JSON. Interrupted, the same command goes on.",
+)
+@JSON
+def supernet(
+    name: str | None,
+    smoke: bool,
+    networks: int,
+    seed: int,
+    jobs: int,
+    plot: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """How a supernet ranks networks, against training each of them from scratch.
+
+    \b
+    optuna-nas bench supernet --smoke --json
+    optuna-nas bench supernet --space mobilenet --output ranks.json --plot ranks.html
+    """
+    from optuna_nas.bench import supernet as ranks
+
+    form = ranks.FORMS[name or ("cnn" if smoke else "mobilenet"), smoke]
+    try:
+        result = ranks.run(form, networks, seed, jobs, output)
+    except (DataError, DescriptionError) as error:
+        fail(error, 2)
+    if plot is not None:
+        ranks.figure(result).write_html(plot)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(ranks.table(result))
+
+
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")
 _bench("nsga2", "The conditional NSGA-II against Optuna's on a conditional space.")
 _bench("latency", "Guarded latency beside other work, against plain medians.")

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-import torch
-
 from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import Block, Shape, find
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model.build import walk
+from optuna_nas.model.unfilled import Unfilled
 
 __all__ = ["Configuration", "configurations"]
 
@@ -43,7 +42,7 @@ class Configuration:
     @cached_property
     def output_shape(self) -> Shape:
         """Shape of one sample of the output."""
-        with torch.device("meta"):
+        with Unfilled():
             return self.build().output_shape(*self.inputs)
 
     def build(self) -> Block:

@@ -4,7 +4,7 @@ from optuna_nas.supernet.alternation import Alternation
 from optuna_nas.supernet.drawing import DRAWINGS, Drawing, Fair, Sandwich, Shrinking, Uniform
 from optuna_nas.supernet.fine_tuned import FineTuned
 from optuna_nas.supernet.one_shot import OneShot
-from optuna_nas.supernet.scoring import recalibrate, score
+from optuna_nas.supernet.scoring import evaluate, recalibrate, score
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.subnet import Subnet
 from optuna_nas.supernet.supernet import Paths, Supernet
@@ -25,6 +25,7 @@ __all__ = [
     "Supernet",
     "Trained",
     "Uniform",
+    "evaluate",
     "recalibrate",
     "score",
     "train",

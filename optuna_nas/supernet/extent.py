@@ -82,7 +82,7 @@ class Entry:
         return True
 
 
-@dataclass
+@dataclass(eq=False)
 class Extent:
     """What was seen of a space.
 
@@ -93,6 +93,7 @@ class Extent:
         entries: Key -> tensor that the store needs.
         costs: Parameter of the space -> its option -> weights of the network that has it, all else
             being as large as it can be.
+        graphs: Whether the space returns graphs, rather than modules.
     """
 
     space: Space
@@ -100,6 +101,7 @@ class Extent:
     outputs: int
     entries: dict[str, Entry] = field(default_factory=dict)
     costs: dict[str, dict[Any, int]] = field(default_factory=dict)
+    graphs: bool = True
 
     def largest(self, name: str, distribution: BaseDistribution) -> Any:
         """The largest value; of options without an order the one with the most weights."""
@@ -122,6 +124,7 @@ class Extent:
         proposal = draw(self.space, values)
         drawn = proposal.drawn
         grown, weights = False, 0
+        self.graphs = isinstance(drawn, Architecture)
         if isinstance(drawn, Architecture):
             found = places(drawn, self.input_shape, self.outputs)
             origins: dict[str, Origin] = {place.node: place for place in found}

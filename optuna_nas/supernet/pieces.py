@@ -12,10 +12,13 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 
 from optuna_nas.architecture import Architecture
+from optuna_nas.blocks import Block
+from optuna_nas.blocks.twin import twin
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.model.unfilled import Unfilled
 from optuna_nas.predictors.configuration import Configuration, configurations
 
-__all__ = ["Piece", "Place", "block_pieces", "cut", "own_buffers", "pieces", "places"]
+__all__ = ["Piece", "Place", "cut", "pieces", "placed", "places", "skeleton"]
 
 
 class Piece(NamedTuple):
@@ -77,16 +80,30 @@ def pieces(drawn: tuple[Place, ...] | nn.Module) -> tuple[Piece, ...]:
     """
     if isinstance(drawn, nn.Module):
         return tuple(p._replace(key=p.name.replace(".", "-")) for p in _pieces(drawn))
-    return tuple(
-        _placed(piece, place.node, place.configuration.kind)
-        for place in drawn
-        for piece in _of(place.configuration)
-    )
+    return tuple(piece for place in drawn for piece in placed(place))
 
 
-def block_pieces(node: str, kind: str, block: nn.Module) -> Iterator[Piece]:
+def placed(place: Place) -> Iterator[Piece]:
     """What the block of a node takes from the store."""
-    return (_placed(piece, node, kind) for piece in _pieces(block))
+    node, kind = place.node, place.configuration.kind
+    for key, name, shape, learned, kernel in _of(place.configuration):
+        yield Piece(f"{node}/{kind}/{key}", f"{node}.{name}", shape, learned, kernel)
+
+
+def skeleton(place: Place, taken: tuple[Piece, ...], device: torch.device) -> Block:
+    """The block of a node without what it takes from the store.
+
+    Args:
+        place: The node, and what its block is.
+        taken: What it takes from the store.
+        device: Where its own buffers are: those that are no state, and tables of whole numbers.
+    """
+    block = twin(_prototype(place.configuration))
+    shared = {piece.name for piece in taken}
+    if all(f"{place.node}.{name}" in shared for name, _ in block.named_buffers()):
+        return block
+    with torch.random.fork_rng(devices=[]), device:
+        return place.configuration.build()
 
 
 def cut(tensor: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:
@@ -97,28 +114,23 @@ def cut(tensor: Tensor, shape: tuple[int, ...], kernel: bool) -> Tensor:
         shape: Shape of the view.
         kernel: Whether dimensions from the third on are those of a convolution's kernel.
     """
-    for dim, size in enumerate(shape):
-        spare = tensor.shape[dim] - size
-        if spare:
+    for dim, (size, full) in enumerate(zip(shape, tensor.shape, strict=True)):
+        if spare := full - size:
             tensor = tensor.narrow(dim, spare // 2 if kernel and dim >= 2 else 0, size)
     return tensor
 
 
-def own_buffers(module: nn.Module) -> dict[str, Tensor]:
-    """Buffers that a network does not share: what is no state, and tables of whole numbers."""
-    shared = {piece.name for piece in _pieces(module)}
-    return {name: b for name, b in module.named_buffers() if name not in shared}
-
-
-def _placed(piece: Piece, node: str, kind: str) -> Piece:
-    key = f"{node}/{kind}/{piece.name.replace('.', '/')}"
-    return piece._replace(key=key, name=f"{node}.{piece.name}")
-
-
 @lru_cache(maxsize=1 << 16)
 def _of(configuration: Configuration) -> tuple[Piece, ...]:
-    with torch.device("meta"):
-        return tuple(_pieces(configuration.build()))
+    found = _pieces(_prototype(configuration))
+    return tuple(piece._replace(key=piece.name.replace(".", "/")) for piece in found)
+
+
+@lru_cache(maxsize=1 << 11)  # some 45 kB each
+def _prototype(configuration: Configuration) -> Block:
+    """A block without weights to copy, which costs a fifth of constructing it."""
+    with Unfilled():
+        return configuration.build()
 
 
 def _pieces(module: nn.Module) -> Iterator[Piece]:

@@ -19,7 +19,7 @@ from optuna_nas.exceptions import DataError
 from optuna_nas.objectives.candidate import evaluating
 from optuna_nas.supernet.store import SharedWeights
 
-__all__ = ["recalibrate", "score"]
+__all__ = ["evaluate", "recalibrate", "score"]
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -47,10 +47,24 @@ def score(
     """
     network = store.extract(drawn)
     recalibrate(network, islice(train, batches))
-    loss, hits, count = torch.zeros((), device=store.device), 0, 0
+    return evaluate(network, validation)
+
+
+def evaluate(network: nn.Module, validation: Batches) -> dict[str, float]:
+    """Validation loss (cross entropy) and accuracy (fraction) of a network.
+
+    Args:
+        network: The network.
+        validation: Validation batches.
+
+    Raises:
+        DataError: There are no validation batches.
+    """
+    device = next(network.parameters(), torch.empty(0)).device
+    loss, hits, count = torch.zeros((), device=device), 0, 0
     with evaluating(network), torch.no_grad():
         for x, y in validation:
-            logits, targets = network(x.to(store.device)), y.to(store.device)
+            logits, targets = network(x.to(device)), y.to(device)
             loss += cross_entropy(logits, targets, reduction="sum")
             hits += int((logits.argmax(1) == targets).sum())
             count += targets.numel()

@@ -7,14 +7,12 @@ Source: weight sharing by slices, Cai et al. 2020 (Once-for-all), arXiv:1908.097
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 import torch
@@ -22,20 +20,19 @@ from torch import Tensor, nn
 
 import optuna_nas
 from optuna_nas.architecture import Architecture
-from optuna_nas.blocks import Block, Shape, find
+from optuna_nas.blocks import Block
 from optuna_nas.exceptions import SpaceError
-from optuna_nas.model import Network, build
-from optuna_nas.model.build import walk
+from optuna_nas.model import Network
 from optuna_nas.samplers.uniform import seed_of
 from optuna_nas.study.description import describe, digest
 from optuna_nas.study.training import seeded
 from optuna_nas.supernet.extent import Entry, Extent, Origin, Space, survey
-from optuna_nas.supernet.pieces import Piece, Place, block_pieces, cut, own_buffers, pieces
+from optuna_nas.supernet.pieces import Piece, Place, cut, pieces, placed, places, skeleton
 from optuna_nas.supernet.subnet import Subnet
 
 __all__ = ["SharedWeights", "fingerprint_of", "read"]
 
-KEPT = 4096
+KEPT = 2048
 """Blocks without weights that a store keeps for the next network that has them."""
 
 
@@ -98,10 +95,9 @@ class SharedWeights(nn.Module):
         """
         if isinstance(drawn, nn.Module):
             return Subnet(self, drawn, self._checked(pieces(drawn)))
-        parts = self._parts(drawn)
-        found = tuple(dict.fromkeys(piece for part in parts.values() for piece in part.pieces))
-        skeleton = Network(drawn, {node: part.block for node, part in parts.items()})
-        return Subnet(self, skeleton, self._checked(found))
+        parts = {place.node: self._part(place) for place in self._places(drawn)}
+        found = tuple(piece for part in parts.values() for piece in part.pieces)
+        return Subnet(self, _joined(drawn, parts), self._checked(found))
 
     def extract(self, drawn: Architecture | nn.Module) -> nn.Module:
         """A network with copies of its weights, which stands alone: to be scored or trained on.
@@ -113,18 +109,19 @@ class SharedWeights(nn.Module):
         """
         weights = self.network(drawn).weights()
         if isinstance(drawn, nn.Module):
-            network = drawn
+            network: nn.Module = drawn
         else:
-            with torch.random.fork_rng(devices=[]):
-                network = build(drawn, self.extent.input_shape, self.extent.outputs, device="cpu")
+            network = _joined(drawn, {p.node: self._fresh(p) for p in self._places(drawn)})
         copies = {name: view.detach().clone() for name, view in weights.items()}
         network.load_state_dict(copies, strict=False, assign=True)
         return network.to(self.device)
 
     def draw(self, params: Mapping[str, Any]) -> Architecture | nn.Module:
         """What the space returns for a set of parameters, with real buffers."""
-        trial = optuna.trial.FixedTrial(dict(params))
-        drawn: Architecture | nn.Module = seeded(self.extent.space, self.seed, trial)
+        trial: Any = optuna.trial.FixedTrial(dict(params))
+        if self.extent.graphs:  # seeding costs more than drawing
+            return self.extent.space(trial)
+        drawn: nn.Module = seeded(self.extent.space, self.seed, trial)
         return drawn
 
     def views(self, found: tuple[Piece, ...]) -> dict[str, Tensor]:
@@ -162,7 +159,9 @@ class SharedWeights(nn.Module):
         return dict(stored["facts"])
 
     def _tensor(self, piece: Piece) -> Tensor:
-        return (self.get_parameter if piece.learned else self.get_buffer)(piece.key)
+        found = (self._parameters if piece.learned else self._buffers)[piece.key]
+        assert found is not None
+        return found
 
     def _add(self, key: str, entry: Entry, seen: Mapping[str, Tensor]) -> None:
         """Begin with the weights of the largest block, and fill up with entries drawn of them."""
@@ -191,25 +190,21 @@ class SharedWeights(nn.Module):
     def _seed(self, name: str) -> int:
         return int(seed_of(self.seed, name).generate_state(1)[0])
 
-    def _parts(self, architecture: Architecture) -> dict[str, _Part]:
-        """Name of a living node -> its block."""
-        names = iter(architecture.modules)  # what nodes share is made once
+    def _places(self, architecture: Architecture) -> tuple[Place, ...]:
+        return places(architecture, self.extent.input_shape, self.extent.outputs)
 
-        def make(kind: str, args: Mapping[str, Any], inputs: Any) -> tuple[_Part, tuple[int, ...]]:
-            part = self._part(next(names), kind, args, inputs)
-            return part, part.output_shape
-
-        return walk(architecture, self.extent.input_shape, self.extent.outputs, make)
-
-    def _part(
-        self, node: str, kind: str, args: Mapping[str, Any], inputs: tuple[Shape, ...]
-    ) -> _Part:
-        key = node, kind, json.dumps(dict(args), sort_keys=True), inputs, self.device
+    def _part(self, place: Place) -> _Part:
+        """The block of a node, which all networks have in common that have it."""
+        key = place, self.device
         if key not in self._kept:
             if len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = _Part.of(node, kind, args, inputs, self.device)
+            self._kept[key] = self._fresh(place)
         return self._kept[key]
+
+    def _fresh(self, place: Place) -> _Part:
+        found = tuple(placed(place))
+        return _Part(skeleton(place, found, self.device), found)
 
     def _checked(self, found: tuple[Piece, ...]) -> tuple[Piece, ...]:
         for piece in found:
@@ -223,36 +218,15 @@ class SharedWeights(nn.Module):
         return found
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A block without weights, but with its own buffers.
-
-    Args:
-        block: The block.
-        output_shape: Shape of one sample of its output.
-        pieces: What it takes from the store.
-    """
+class _Part(NamedTuple):
+    """A block without weights, but with its own buffers, and what it takes from the store."""
 
     block: Block
-    output_shape: Shape
     pieces: tuple[Piece, ...]
 
-    @classmethod
-    def of(
-        cls,
-        node: str,
-        kind: str,
-        args: Mapping[str, Any],
-        inputs: tuple[Shape, ...],
-        device: torch.device,
-    ) -> _Part:
-        with torch.device("meta"):
-            block = find(kind)(*inputs, **args)
-        shape, found = block.output_shape(*inputs), tuple(block_pieces(node, kind, block))
-        if own_buffers(block):
-            with torch.random.fork_rng(devices=[]), device:
-                block = find(kind)(*inputs, **args)
-        return cls(block, shape, found)
+
+def _joined(architecture: Architecture, parts: Mapping[str, _Part]) -> Network:
+    return Network(architecture, {n.name: parts[n.module].block for n in architecture.alive})
 
 
 def fingerprint_of(weights: Mapping[str, Tensor]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import lcm
 from typing import Any
 
@@ -40,8 +41,7 @@ class Fair(Drawing):
     ) -> list[Mapping[str, Any]]:
         length = self.round(extent)
         numbers = range(step * paths, (step + 1) * paths)
-        rounds = {n // length: _round(extent, seed, n // length, length) for n in numbers}
-        return [rounds[number // length][number % length] for number in numbers]
+        return [_round(extent, seed, n // length, length)[n % length] for n in numbers]
 
     def round(self, extent: Extent) -> int:
         """How many networks a round has."""
@@ -50,6 +50,7 @@ class Fair(Drawing):
         return exact if exact <= LONGEST else LONGEST
 
 
+@lru_cache(maxsize=2)  # the steps of a round ask for it again and again
 def _round(extent: Extent, seed: int, number: int, length: int) -> list[Mapping[str, Any]]:
     """All networks of a round: the options of a choice in a random order, again and again."""
     left: dict[str, list[int]] = defaultdict(list)

@@ -31,7 +31,17 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 
-__all__ = ["TRAINER", "OnEpoch", "fit", "seeded", "seeded_setup"]
+__all__ = [
+    "TRAINER",
+    "GiveWay",
+    "OnEpoch",
+    "calm",
+    "fit",
+    "interruptible",
+    "seeded",
+    "seeded_setup",
+    "using_threads",
+]
 
 OnEpoch = Callable[[int, int, Mapping[str, float]], None]
 """Told the number of a trial, the epochs it has trained, and the values it reported."""
@@ -82,7 +92,7 @@ def fit(
     callbacks = own.pop("callbacks", None) or []
     if isinstance(callbacks, Callback):
         callbacks = [callbacks]
-    with _calm(), _threads(threads), seeded_setup(data, data_seed):
+    with calm(), using_threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
         module = make_module(candidate.network)
         give_way = GiveWay()
@@ -103,7 +113,7 @@ def fit(
         # A process of several has a device of its own, which only it knows.
         device = torch.device("cpu") if trainer.world_size > 1 else trainer.strategy.root_device
         with (
-            _interruptible(),
+            interruptible(),
             _served(data, device, fidelity, checkpoints),
             fidelity.resizing(candidate.network, candidate.input_shape),
         ):
@@ -210,7 +220,7 @@ def _serve(make: Callable[[], Any], fidelity: Fidelity, checkpoints: Checkpoints
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Turn the exit with which Lightning answers Ctrl-C or SIGTERM into an interrupt again."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
@@ -227,7 +237,8 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def using_threads(count: int | None) -> Iterator[None]:
+    """Let PyTorch use a number of threads; as many as it does where none is given."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -237,7 +248,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
+def calm() -> Iterator[None]:
     """Keep Lightning from repeating for every trial what it says of every run."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

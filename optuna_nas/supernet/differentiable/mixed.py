@@ -1,0 +1,295 @@
+"""A network whose nodes run several operators at once, and weigh what they return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from optuna_nas.architecture import INPUT, Node
+from optuna_nas.blocks import Head, Shape, find
+from optuna_nas.exceptions import SpaceError
+from optuna_nas.model import build
+from optuna_nas.predictors.configuration import Configuration
+from optuna_nas.supernet.differentiable.alphas import Alphas
+from optuna_nas.supernet.differentiable.graph import NONE, SKIP, SUM, Operator
+from optuna_nas.supernet.differentiable.relaxation import Kept, Relaxation
+from optuna_nas.supernet.differentiable.weighting import Softmax, Weighting, Weights
+
+__all__ = ["MixedNetwork", "MixedNode"]
+
+
+class MixedNetwork(nn.Module):
+    """All networks of a relaxation at once, (B, *input_shape) -> (B, outputs).
+
+    The architecture parameters are none of its own: what trains its weights leaves them alone.
+    Scale and shift of batch norm in operators are held at 1 and 0, since they would make up for
+    small weights of operators.
+
+    Args:
+        relaxation: The choices.
+        alphas: Architecture parameters.
+        weighting: How these become weights of operators.
+        partial: Only one in so many channels goes through operators, the others pass by.
+        dropout: Chance that a value is dropped that a skip returns, at first; falls to 0.
+
+    Attributes:
+        progress: Share of the search that is done, from 0 up to 1.
+        drawing: Whether weights are drawn, where the weighting does; else their softmax is used.
+
+    Raises:
+        SpaceError: Operators that cannot run on a part of the channels; names the node.
+
+    Source: DARTS, Liu et al. 2019, arXiv:1806.09055; partial channels: PC-DARTS, Xu et al. 2020,
+    arXiv:1907.05737; dropout of skips: P-DARTS, Chen et al. 2019, arXiv:1904.12760.
+    """
+
+    def __init__(
+        self,
+        relaxation: Relaxation,
+        alphas: Alphas,
+        weighting: Weighting | None = None,
+        partial: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.relaxation = relaxation
+        self.__dict__["alphas"] = alphas  # no submodule: its parameters are not this one's
+        self._weighting = weighting or Softmax()
+        self._dropout = dropout
+        self.progress = 0.0
+        self.drawing = True
+        self._kept: Kept | None = None
+        self.nodes = nn.ModuleDict()
+        self._choice_of = {
+            node: number for number, c in enumerate(relaxation.choices) for node in c.operators
+        }
+        for node in relaxation.architecture.alive:
+            if node.name in self._choice_of:
+                operators = relaxation.choices[self._choice_of[node.name]].operators[node.name]
+                self.nodes[node.name] = _mixed(relaxation, node, operators, partial)
+            else:
+                self.nodes[node.name] = relaxation.configured[node.name].build()
+
+    @property
+    def input_dtype(self) -> torch.dtype | None:
+        """Of the input, where it is no floats."""
+        readers = [n.name for n in self.relaxation.architecture.alive if INPUT in n.inputs]
+        found = (getattr(self.nodes[name], "input_dtype", None) for name in readers)
+        return next(filter(None, found), None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self._weights()
+        rate = self._dropout * (1 - self.progress) if self.training else 0.0
+        values: dict[str, Tensor | None] = {INPUT: x}
+        for node in self.relaxation.architecture.alive:
+            inputs = self._inputs(node, [values[source] for source in node.inputs], len(x), x)
+            block = self.nodes[node.name]
+            if inputs is None:
+                values[node.name] = None
+            elif isinstance(block, MixedNode):
+                values[node.name] = block(inputs, weights[self._choice_of[node.name]], rate)
+            else:
+                values[node.name] = block(*inputs)
+        result = values[self.relaxation.architecture.output]
+        assert result is not None  # a head runs whatever arrives
+        return result
+
+    @contextmanager
+    def keeping(self, kept: Kept | None) -> Iterator[None]:
+        """Run one network alone, all weight being on its operators.
+
+        Args:
+            kept: The option of each choice; None for all of them.
+        """
+        before, self._kept = self._kept, kept
+        try:
+            yield
+        finally:
+            self._kept = before
+
+    def extract(self, kept: Kept) -> nn.Module:
+        """One network on its own, with copies of the weights that its operators have here.
+
+        Raises:
+            SpaceError: Operators run on a part of the channels.
+        """
+        relaxation = self.relaxation
+        architecture = relaxation.discrete(kept)
+        network = build(architecture, relaxation.input_shape, relaxation.outputs)
+        state = {
+            f"{node.name}.{name}": value.clone()
+            for node in architecture.alive
+            if node.name in self.nodes
+            for name, value in self._block(node.name, kept).state_dict().items()
+        }
+        network.load_state_dict(state)
+        return network
+
+    def _block(self, name: str, kept: Kept) -> nn.Module:
+        block = self.nodes[name]
+        return block.block(kept[self._choice_of[name]]) if isinstance(block, MixedNode) else block
+
+    def _weights(self) -> list[Weights]:
+        alphas: Alphas = self.__dict__["alphas"]
+        if self._kept is not None:
+            return [
+                Weights.one(self._kept[n], a) if n in self._kept else Weights(a * 0, ())
+                for n, a in enumerate(alphas.operators)
+            ]
+        weighting = self._weighting if self.drawing and self.training else Softmax()
+        factors = alphas.factors()
+        found = [weighting(alpha, self.progress) for alpha in alphas.operators]
+        return [w._replace(factor=factors.get(n, w.factor)) for n, w in enumerate(found)]
+
+    def _inputs(
+        self, node: Node, values: Sequence[Tensor | None], batch: int, like: Tensor
+    ) -> list[Tensor] | None:
+        """What a node takes; None where nothing arrives at it. A head takes zeros then."""
+        there = [value for value in values if value is not None]
+        if not there and not issubclass(find(node.kind), Head):
+            return None
+        if node.kind == SUM or len(there) == len(values):
+            return there
+        shapes = self.relaxation.configured[node.name].inputs
+        return [
+            like.new_zeros(batch, *shape) if value is None else value
+            for value, shape in zip(values, shapes, strict=True)
+        ]
+
+
+class MixedNode(nn.Module):
+    """The weighted sum of what several operators return of the same inputs.
+
+    Args:
+        operators: Operator of each option.
+        blocks: Block of each operator that has one.
+        partial: One in so many channels goes through operators.
+        bypass: What brings the other channels to the size of the output.
+    """
+
+    def __init__(
+        self,
+        operators: Sequence[Operator],
+        blocks: Mapping[Operator, nn.Module],
+        partial: int = 1,
+        bypass: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.operators = tuple(operators)
+        self.partial = partial
+        self.bypass = bypass or nn.Identity()
+        self._number = {operator: str(n) for n, operator in enumerate(blocks)}
+        self.blocks = nn.ModuleDict({self._number[o]: block for o, block in blocks.items()})
+        for part in self.blocks.modules():
+            if isinstance(part, _BatchNorm) and part.affine:
+                part.weight.requires_grad_(False)
+                part.bias.requires_grad_(False)
+
+    @property
+    def input_dtype(self) -> torch.dtype | None:
+        """Of the input, where it is no floats."""
+        found = (getattr(block, "input_dtype", None) for block in self.blocks.values())
+        return next(filter(None, found), None)
+
+    def block(self, option: int) -> nn.Module:
+        """The block of an option."""
+        return self.blocks[self._number[self.operators[option]]]
+
+    def forward(
+        self, inputs: Sequence[Tensor], weights: Weights, rate: float = 0.0
+    ) -> Tensor | None:
+        """Weigh what operators return; None where nothing comes of any that run.
+
+        Args:
+            inputs: Inputs (B, C, ...).
+            weights: Of the options.
+            rate: Chance that a value is dropped that a skip returns.
+        """
+        if self.partial == 1:
+            total = self._sum(inputs, weights, rate)
+            return None if total is None else weights.factor * total
+        (x,) = inputs
+        size = x.shape[1] // self.partial
+        beside = self.bypass(x[:, size:])
+        mixed = self._sum([x[:, :size]], weights, rate)
+        if mixed is None:
+            mixed = torch.zeros_like(beside[:, :size])
+        return weights.factor * _shuffled(torch.cat((mixed, beside), dim=1), self.partial)
+
+    def _sum(self, inputs: Sequence[Tensor], weights: Weights, rate: float) -> Tensor | None:
+        shares: dict[Operator, Tensor] = {}  # several options may have one operator
+        for option in weights.active:
+            operator, share = self.operators[option], weights.values[option]
+            shares[operator] = shares[operator] + share if operator in shares else share
+        total: Tensor | None = None
+        for operator, share in shares.items():
+            if operator == NONE:
+                continue
+            if operator == SKIP:
+                out = dropout(inputs[0], rate) if rate else inputs[0]
+            else:
+                out = self.blocks[self._number[operator]](*inputs)
+            total = share * out if total is None else total + share * out
+        return total
+
+
+def _mixed(
+    relaxation: Relaxation, node: Node, operators: Sequence[Operator], partial: int
+) -> MixedNode:
+    own = relaxation.configured[node.name]
+    found = {o: relaxation.configuration(node.name, o) for o in dict.fromkeys(operators)}
+    configurations = {o: c for o, c in found.items() if c is not None}
+    if partial == 1:
+        return MixedNode(operators, {o: c.build() for o, c in configurations.items()})
+    inside, outside = own.inputs[0], own.output_shape
+    part = (inside[0] // partial, *inside[1:])
+    if len(own.inputs) > 1 or inside[0] % partial or outside[0] != inside[0]:
+        raise SpaceError(
+            f"expected nodes that keep their channels, a multiple of partial={partial}, got "
+            f"{node.name!r} from {inside} to {outside}; use other widths, or partial=1"
+        )
+    wanted = (part[0], *outside[1:])
+    blocks = {o: _part(node, c, part, wanted).build() for o, c in configurations.items()}
+    return MixedNode(operators, blocks, partial, _bypass(inside, outside, partial))
+
+
+def _part(node: Node, whole: Configuration, part: Shape, wanted: Shape) -> Configuration:
+    """A block for a part of the channels."""
+    args = json.loads(whole.args)
+    if "channels" in args:
+        args["channels"] = wanted[0]
+    found = replace(whole, args=json.dumps(args, sort_keys=True), inputs=(part,))
+    try:
+        shape = found.output_shape
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SpaceError(
+            f"expected operators that run on {part[0]} channels, got {whole} at {node.name!r}: "
+            f"{error}; use partial=1"
+        ) from error
+    if shape != wanted:
+        raise SpaceError(
+            f"expected operators that return {wanted} of a part of the channels, got {whole} at "
+            f"{node.name!r}, which returns {shape}; use partial=1"
+        )
+    return found
+
+
+def _bypass(inside: Shape, outside: Shape, partial: int) -> nn.Module:
+    """The other channels pass as they are, or halved as the operators halve."""
+    if inside[1:] == outside[1:]:
+        return nn.Identity()
+    rest = (inside[0] - inside[0] // partial, *inside[1:])
+    return find("pool")(rest, mode="max", kernel=2, stride=2)
+
+
+def _shuffled(x: Tensor, groups: int) -> Tensor:
+    """Channels of groups in turn, so that the next node finds others in its part."""
+    grouped = x.view(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+    return grouped.transpose(1, 2).reshape(x.shape)

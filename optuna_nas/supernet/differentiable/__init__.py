@@ -1,9 +1,10 @@
 """Differentiable search: one training of a network that mixes the operators of a space.
 
-    Space -> Relaxation -> MixedNetwork + Alphas -> Bilevel -> Found -> a trial like any other
+Space -> Relaxation -> MixedNetwork + Alphas -> Bilevel -> Found -> a trial like any other
 """
 
 from optuna_nas.supernet.differentiable.alphas import Alphas
+from optuna_nas.supernet.differentiable.cells import CellRelaxation
 from optuna_nas.supernet.differentiable.mixed import MixedNetwork
 from optuna_nas.supernet.differentiable.penalties import Entropy, ExpectedLatency, Penalty
 from optuna_nas.supernet.differentiable.progress import Epoch, Found
@@ -16,6 +17,7 @@ from optuna_nas.supernet.differentiable.weighting import Gumbel, Softmax
 __all__ = [
     "DARTS",
     "Alphas",
+    "CellRelaxation",
     "Choice",
     "Entropy",
     "Epoch",

@@ -37,7 +37,7 @@ class Alphas(nn.Module):
         self.edges = nn.ParameterList(drawn(len(join)) for join in self.joins)
 
     def strengths(self) -> list[Tensor]:
-        """How strong each option of each choice is: softmax over options, times that over edges."""
+        """Strength of each option of each choice: its weight, times that of its edge."""
         factors = self.factors()
         return [a.softmax(0) * factors.get(n, 1.0) for n, a in enumerate(self.operators)]
 

@@ -1,4 +1,4 @@
-"""Bilevel optimisation of any recipe: weights by one half of the data, architecture by the other."""
+"""Any recipe as a bilevel one: weights learn from one half of the data, choices from the other."""
 
 from __future__ import annotations
 
@@ -141,7 +141,8 @@ class Bilevel(Callback):
     def _step(
         self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], index: int
     ) -> None:
-        ours, theirs = pl_module.optimizers()  # type: ignore[misc]
+        optimizers: Any = pl_module.optimizers()
+        ours, theirs = optimizers
         if trainer.current_epoch >= self._warmup:
             rate = ours.param_groups[0]["lr"]
             self._architecture_step(theirs, batch, index, rate)

@@ -46,9 +46,7 @@ def second_order(
     Source: DARTS, Liu et al. 2019, arXiv:1806.09055, equation 7.
     """
     both = [*alphas, *weights]
-    inner = _filled(
-        grad(training(), list(weights), create_graph=True, allow_unused=True), weights
-    )
+    inner = _filled(grad(training(), list(weights), create_graph=True, allow_unused=True), weights)
     with _moved(weights, inner, rate):
         outer = _filled(grad(validation(), both, allow_unused=True), both)
     direct, through = outer[: len(alphas)], outer[len(alphas) :]

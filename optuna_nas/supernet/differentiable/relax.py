@@ -32,9 +32,7 @@ Option = tuple[Mapping[str, Any], Mapping[str, Operator]]
 
 
 @singledispatch
-def relax(
-    space: Space, input_shape: tuple[int, ...], outputs: int, seed: int = 0
-) -> Relaxation:
+def relax(space: Space, input_shape: tuple[int, ...], outputs: int, seed: int = 0) -> Relaxation:
     """A space as choices between operators in one graph.
 
     The graph is the network with the most nodes. A parameter is a choice if each of its values

@@ -210,6 +210,5 @@ class DARTS:
 def _expect_module(recipe: Any) -> None:
     if not isinstance(recipe, LightningModule):
         raise DescriptionError(
-            "expected module(network) to return a LightningModule, "
-            f"got {type(recipe).__name__}"
+            f"expected module(network) to return a LightningModule, got {type(recipe).__name__}"
         )

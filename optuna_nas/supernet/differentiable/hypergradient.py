@@ -50,7 +50,7 @@ def second_order(
     with _moved(weights, inner, rate):
         outer = _filled(grad(validation(), both, allow_unused=True), both)
     direct, through = outer[: len(alphas)], outer[len(alphas) :]
-    product = sum((g * v).sum() for g, v in zip(inner, through, strict=True))
+    product = torch.stack([(g * v).sum() for g, v in zip(inner, through, strict=True)]).sum()
     mixed = _filled(grad(product, list(alphas), allow_unused=True), alphas)
     return [d - rate * m for d, m in zip(direct, mixed, strict=True)]
 

@@ -110,7 +110,9 @@ class ExpectedLatency(Penalty):
         ]
         blocks = list(dict.fromkeys(c for row in found for c in row if c is not None))
         known = dict(zip(blocks, self.table.costs(blocks), strict=True))
-        return np.array([[0.0 if c is None else known[c] for c in row] for row in found]).sum(0)
+        times = [[0.0 if c is None else known[c] for c in row] for row in found]
+        total: Values = np.array(times, dtype=np.float64).sum(axis=0)
+        return total
 
 
 def _check(weight: float) -> None:

@@ -119,11 +119,8 @@ class Bilevel(Callback):
         self.alphas.load_state_dict(state_dict["alphas"])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with random numbers of this epoch."""
-        epoch = trainer.current_epoch
-        (seed,) = seed_of("differentiable", self._seed, epoch).generate_state(1)
-        lightning.seed_everything(int(seed), verbose=False)
-        self.network.progress = epoch / self._epochs
+        """Say how far the search is."""
+        self.network.progress = trainer.current_epoch / self._epochs
         self.losses = dict.fromkeys(self.losses, 0.0)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -141,6 +138,8 @@ class Bilevel(Callback):
     def _step(
         self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Any], index: int
     ) -> None:
+        if index == 0:  # loaders draw random numbers earlier in an epoch that is resumed
+            self._seed_epoch(trainer.current_epoch)
         optimizers: Any = pl_module.optimizers()
         ours, theirs = optimizers
         if trainer.current_epoch >= self._warmup:
@@ -151,6 +150,10 @@ class Bilevel(Callback):
             if config.interval == "step":
                 pl_module.lr_scheduler_step(config.scheduler, None)
         self.losses["steps"] += 1
+
+    def _seed_epoch(self, epoch: int) -> None:
+        (seed,) = seed_of("differentiable", self._seed, epoch).generate_state(1)
+        lightning.seed_everything(int(seed), verbose=False)
 
     def _architecture_step(
         self, optimizer: Any, batch: dict[str, Any], index: int, rate: float

@@ -12,7 +12,7 @@ from optuna_nas.exceptions import SpaceError
 
 __all__ = ["NONE", "SKIP", "Operator", "explain", "substitute"]
 
-SUM = "add"
+CONSTANT, SUM = "constant", "add"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def substitute(architecture: Architecture, chosen: Mapping[str, Operator]) -> Ar
         elif any(sources):
             graph.add(replace(node, kind=operator.kind, args=json.loads(operator.args)), sources)
         elif issubclass(find(operator.kind), Head):
-            return Architecture.chain([(node.name, "constant", {})])
+            return Architecture.chain([(node.name, CONSTANT, {})])
         else:
             graph.values[node.name] = ()
     end = graph.joined(graph.values[architecture.output])

@@ -18,7 +18,7 @@ from optuna_nas.exceptions import SpaceError
 from optuna_nas.model import build
 from optuna_nas.predictors.configuration import Configuration
 from optuna_nas.supernet.differentiable.alphas import Alphas
-from optuna_nas.supernet.differentiable.graph import NONE, SKIP, SUM, Operator
+from optuna_nas.supernet.differentiable.graph import CONSTANT, NONE, SUM, Operator
 from optuna_nas.supernet.differentiable.relaxation import Kept, Relaxation
 from optuna_nas.supernet.differentiable.weighting import Softmax, Weighting, Weights
 
@@ -37,7 +37,8 @@ class MixedNetwork(nn.Module):
         alphas: Architecture parameters.
         weighting: How these become weights of operators.
         partial: Only one in so many channels goes through operators, the others pass by.
-        dropout: Chance that a value is dropped that a skip returns, at first; falls to 0.
+        dropout: Chance that a value is dropped that an operator without weights returns, such as a
+            skip, at first; falls to 0.
 
     Attributes:
         progress: Share of the search that is done, from 0 up to 1.
@@ -127,14 +128,22 @@ class MixedNetwork(nn.Module):
             f"{node.name}.{name}": value.clone()
             for node in architecture.alive
             if node.name in self.nodes
-            for name, value in self._block(node.name, kept).state_dict().items()
+            for name, value in self._state(node, kept).items()
         }
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
         return network
 
-    def _block(self, name: str, kept: Kept) -> nn.Module:
-        block = self.nodes[name]
-        return block.block(kept[self._choice_of[name]]) if isinstance(block, MixedNode) else block
+    def _state(self, node: Node, kept: Kept) -> Mapping[str, Tensor]:
+        """Weights of a node of one network."""
+        block = self.nodes[node.name]
+        if isinstance(block, MixedNode):
+            operator = block.block(kept[self._choice_of[node.name]])
+            return {} if operator is None else operator.state_dict()
+        if node.kind == CONSTANT:  # what the head makes of nothing
+            (shape,) = self.relaxation.configured[node.name].inputs
+            zeros = next(block.parameters()).new_zeros(1, *shape)
+            return {"bias": block(zeros)[0].detach()}
+        return block.state_dict()
 
     def _weights(self) -> list[Weights]:
         alphas: Alphas = self.__dict__["alphas"]
@@ -187,6 +196,9 @@ class MixedNode(nn.Module):
         self.bypass = bypass or nn.Identity()
         self._number = {operator: str(n) for n, operator in enumerate(blocks)}
         self.blocks = nn.ModuleDict({self._number[o]: block for o, block in blocks.items()})
+        self._learning = {
+            o for o, block in blocks.items() if any(True for _ in block.parameters())
+        }
         for part in self.blocks.modules():
             if isinstance(part, _BatchNorm) and part.affine:
                 part.weight.requires_grad_(False)
@@ -198,9 +210,9 @@ class MixedNode(nn.Module):
         found = (getattr(block, "input_dtype", None) for block in self.blocks.values())
         return next(filter(None, found), None)
 
-    def block(self, option: int) -> nn.Module:
-        """The block of an option."""
-        return self.blocks[self._number[self.operators[option]]]
+    def block(self, option: int) -> nn.Module | None:
+        """The block of an option; None for a wire, and for nothing."""
+        return self._block(self.operators[option])
 
     def forward(
         self, inputs: Sequence[Tensor], weights: Weights, rate: float = 0.0
@@ -210,7 +222,7 @@ class MixedNode(nn.Module):
         Args:
             inputs: Inputs (B, C, ...).
             weights: Of the options.
-            rate: Chance that a value is dropped that a skip returns.
+            rate: Chance that a value is dropped that an operator without weights returns.
         """
         if self.partial == 1:
             total = self._sum(inputs, weights, rate)
@@ -223,6 +235,9 @@ class MixedNode(nn.Module):
             mixed = torch.zeros_like(beside[:, :size])
         return weights.factor * _shuffled(torch.cat((mixed, beside), dim=1), self.partial)
 
+    def _block(self, operator: Operator) -> nn.Module | None:
+        return self.blocks[self._number[operator]] if operator in self._number else None
+
     def _sum(self, inputs: Sequence[Tensor], weights: Weights, rate: float) -> Tensor | None:
         shares: dict[Operator, Tensor] = {}  # several options may have one operator
         for option in weights.active:
@@ -232,10 +247,10 @@ class MixedNode(nn.Module):
         for operator, share in shares.items():
             if operator == NONE:
                 continue
-            if operator == SKIP:
-                out = dropout(inputs[0], rate) if rate else inputs[0]
-            else:
-                out = self.blocks[self._number[operator]](*inputs)
+            block = self._block(operator)
+            out = inputs[0] if block is None else block(*inputs)
+            if rate and operator not in self._learning:
+                out = dropout(out, rate)
             total = share * out if total is None else total + share * out
         return total
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +63,8 @@ class DARTS:
         penalties: What is added to the loss of the architecture: `Entropy`, `ExpectedLatency`.
         partial: Only one in so many channels goes through operators, and the inputs of a node
             are weighted too, where they compete; 1 for neither.
-        dropout: Chance that a value is dropped that a skip returns, at first; falls to 0.
+        dropout: Chance that a value is dropped that an operator without weights returns, such as a
+            skip, at first; falls to 0.
         l2: Weight of half the squared norm of the weights in their loss.
         warmup: Epochs in which weights alone learn.
         learning_rate: Of the architecture parameters; that of weights is the module's.
@@ -151,6 +153,7 @@ class DARTS:
                 callbacks.append(Saved(checkpoint, self._description(data, module)))
                 resumed = callbacks[-1].resumed
             trainer = self._trainer(callbacks)
+            warnings.filterwarnings("ignore", message=".*have no `validation_step`.*")
             with interruptible(), progress.bilevel.halves.of(data):
                 trainer.fit(recipe, datamodule=data, ckpt_path=resumed, weights_only=False)
         return progress.found()

@@ -32,6 +32,10 @@ class Operator:
         """The operator of a node."""
         return cls(node.kind, json.dumps(dict(node.args), sort_keys=True))
 
+    def at(self, node: Node) -> Node:
+        """A node with this operator, which must be a block."""
+        return replace(node, kind=self.kind, args=json.loads(self.args))
+
 
 SKIP = Operator("skip")
 """The node is a wire: what reads it reads its input."""
@@ -57,17 +61,19 @@ def substitute(architecture: Architecture, chosen: Mapping[str, Operator]) -> Ar
     """
     graph = _Graph()
     for node in architecture.alive:
-        operator = chosen.get(node.name, Operator.of(node))
+        if node.name in chosen and chosen[node.name] not in (SKIP, NONE):
+            node = chosen[node.name].at(node)
         sources = [graph.values[source] for source in node.inputs]
+        operator = chosen.get(node.name)
         if operator == NONE:
             graph.values[node.name] = ()
         elif operator == SKIP:
             graph.values[node.name] = sources[0]
-        elif operator.kind == SUM:
+        elif node.kind == SUM:
             graph.values[node.name] = tuple(name for source in sources for name in source)
         elif any(sources):
-            graph.add(replace(node, kind=operator.kind, args=json.loads(operator.args)), sources)
-        elif issubclass(find(operator.kind), Head):
+            graph.add(node, sources)
+        elif issubclass(find(node.kind), Head):
             return Architecture.chain([(node.name, CONSTANT, {})])
         else:
             graph.values[node.name] = ()
@@ -101,7 +107,7 @@ def _filled(
         if node.name in there and _differ(node, there[node.name])
     }
     for node in order:
-        if node.kind != SUM and node.name not in there and node.name in _names(base, chosen):
+        if node.kind != SUM and node.name not in there and node.name in _left(base, chosen):
             chosen[node.name] = gap
     return chosen
 
@@ -137,12 +143,16 @@ def _differ(node: Node, other: Node) -> bool:
     return (node.kind, node.args) != (other.kind, other.args)
 
 
-def _names(base: Architecture, chosen: Mapping[str, Operator]) -> set[str]:
-    """Names of the nodes that are left; none where there is no such network."""
-    try:
-        return {node.name for node in substitute(base, chosen).alive}
-    except SpaceError:
-        return set()
+def _left(base: Architecture, chosen: Mapping[str, Operator]) -> set[str]:
+    """Names of the nodes at which something arrives, and whose output is used."""
+    reached, used = {INPUT}, {base.output}
+    for node in base.alive:
+        if chosen.get(node.name) != NONE and reached.intersection(node.inputs):
+            reached.add(node.name)
+    for node in reversed(base.alive):
+        if node.name in used & reached:
+            used.update(node.inputs)
+    return reached & used
 
 
 def _digest(base: Architecture, chosen: Mapping[str, Operator]) -> str:

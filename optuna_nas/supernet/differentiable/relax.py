@@ -52,18 +52,14 @@ def relax(space: Space, input_shape: tuple[int, ...], outputs: int, seed: int = 
     """
     base = _richest(space, seed)
     sizes = tuple(input_shape), outputs
-    groups: list[tuple[set[str], set[str]]] = []  # parameters, and the nodes that they concern
-    for name in base.params:
-        alone = _choice(space, base, {name})
-        if alone.operators:  # what does not fit is found, and named, before names are joined
-            Relaxation(space, base.drawn, (alone,), *sizes)
-        names, nodes = {name}, set(alone.operators)
-        for group in [group for group in groups if group[1] & nodes]:
-            groups.remove(group)
-            names, nodes = names | group[0], nodes | group[1]
-        groups.append((names, nodes))
-    in_order = sorted(groups, key=lambda group: min(map(list(base.params).index, group[0])))
-    choices = [_choice(space, base, names) for names, nodes in in_order if nodes]
+    alone = {name: _choice(space, base, {name}) for name in base.params}
+    for choice in alone.values():
+        if choice.operators:  # what does not fit is found, and named, before names are joined
+            Relaxation(space, base.drawn, (choice,), *sizes)
+    choices = [
+        alone[min(names)] if len(names) == 1 else _choice(space, base, names)
+        for names in _together({name: set(choice.operators) for name, choice in alone.items()})
+    ]
     relaxation = Relaxation(space, base.drawn, tuple(choices), *sizes, base.params)
     _check_together(relaxation, seed)
     return relaxation
@@ -172,6 +168,18 @@ def _choice(space: Space, base: Proposal, names: set[str]) -> Choice:
             if node in concerned
         },
     )
+
+
+def _together(concerned: Mapping[str, set[str]]) -> list[set[str]]:
+    """Parameters in groups that concern the same nodes; those that concern none are left out."""
+    groups: list[tuple[set[str], set[str]]] = []
+    for name, nodes in concerned.items():
+        same = [group for group in groups if group[1] & nodes]
+        joined = ({name}.union(*(g[0] for g in same)), nodes.union(*(g[1] for g in same)))
+        place = groups.index(same[0]) if same else len(groups)
+        groups = [group for group in groups if group not in same]
+        groups.insert(place, joined)
+    return [names for names, nodes in groups if nodes]
 
 
 def _check_together(relaxation: Relaxation, seed: int) -> None:

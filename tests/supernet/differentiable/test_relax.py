@@ -17,7 +17,7 @@ from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces.genotype import OPERATORS
 from optuna_nas.spaces.nasbench201 import EDGES
 from optuna_nas.supernet.differentiable import relax
-from optuna_nas.supernet.differentiable.graph import NONE, SKIP, substitute
+from optuna_nas.supernet.differentiable.graph import NONE, SKIP, Operator, substitute
 
 RELAXED = [relaxed(space) for space in (CELLS, staged, STACKED)]
 
@@ -33,7 +33,7 @@ def test_what_is_kept_is_what_the_space_draws(data, number) -> None:
     assert trial.params == params
     assert relaxation.network(params) == drawn
     discrete, same = relaxation.discrete(kept), substitute(drawn, {})
-    assert Counter(map(str, discrete.alive)) == Counter(map(str, same.alive))
+    assert Counter(map(Operator.of, discrete.alive)) == Counter(map(Operator.of, same.alive))
     if relaxation is not RELAXED[2]:  # DARTS numbers the nodes of a cell anew
         assert discrete.digest == same.digest
 

@@ -1,14 +1,17 @@
 """Search by gradients against a random sample of trained networks, on cells for the digits.
 
 A sample of random networks is trained; then each way of searching by gradients finds a network,
-which is trained in the same study like any other. An epoch of a search is one pass over the
+which is trained in the same study like any other. Where cells are many, searches are compared by
+what they find alone: how much of it has no weights. An epoch of a search is one pass over the
 training data, half of it for weights and half for the architecture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -19,11 +22,14 @@ from rich.table import Table
 from optuna_nas.datasets import Digits
 from optuna_nas.spaces import NASBench201
 from optuna_nas.study import Budget, Search
-from optuna_nas.supernet import DARTS, Entropy, Found
+from optuna_nas.supernet import DARTS, Entropy, Found, SkipStop
 
-__all__ = ["SMOKE", "WAYS", "run", "table"]
+__all__ = ["DEEP", "SMOKE", "SPACE", "WAYS", "run", "table"]
 
 SPACE = NASBench201(input_shape=(1, 8, 8), cells=1, channels=8)
+DEEP = NASBench201(input_shape=(1, 8, 8), cells=4, channels=4)
+"""Twelve cells in a row, through which gradients come the easier the more skips there are."""
+
 LEARNING_RATE = 0.03
 """Of architecture parameters; the published one is for a hundred times as many steps."""
 
@@ -32,58 +38,67 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "second order": {"order": 2},
     "gumbel": {"weighting": "gumbel"},
     "partial channels": {"partial": 2},
-    "stop by skips": {"early_stop": "skips"},
-    "stop by curvature": {"early_stop": "hessian"},
-    "stronger l2": {"l2": 3e-3},
-    "dropped skips": {"dropout": 0.5},
     "entropy": {"penalties": (Entropy(0.5),)},
+    "stop by skips": {"early_stop": SkipStop(1)},
+    "stop by curvature": {"early_stop": "hessian"},
+    "l2 and dropout": {"l2": 3e-3, "dropout": 0.5},
 }
 """Ways of searching, by name: arguments of a `supernet.DARTS`."""
+
+AGAINST_COLLAPSE = ("plain", "partial channels", *tuple(WAYS)[-3:])
+"""Plain search, and the ways that are to keep skips from winning."""
 
 SMOKE: Mapping[str, Any] = {
     "networks": 4,
     "epochs": 1,
     "search_epochs": 2,
+    "seeds": 1,
     "ways": ("plain", "gumbel"),
+    "deep": ("plain",),
 }
 """Arguments of `run` for a run of seconds."""
+
+SHARES = ("skips", "parameter_free")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a way of searching.
+    """What came of a search.
 
     Args:
-        accuracy: Of the network found, trained from scratch; on validation data.
-        better: Share of the sample that is better.
-        top_decile: Whether that is less than a tenth.
-        share_of_epochs: Epochs of the search and of training what it found, over the sample's.
+        seed: Of the search.
+        epochs: Of the search.
+        seconds: Of the search.
         skips: Share of skips among the operators found.
         parameter_free: Share of operators without weights: skips, pooling, none.
-        epochs: Of the search.
         stopped: Why it ended early.
-        seconds: Of the search.
         operators: Those found, by edge.
+        accuracy: Of the network found, trained from scratch; on validation data.
+        better: Share of the sample that is better.
+        share_of_epochs: Epochs of the search and of training what it found, over the sample's.
     """
 
-    accuracy: float
-    better: float
-    top_decile: bool
-    share_of_epochs: float
+    seed: int
+    epochs: int
+    seconds: float
     skips: float
     parameter_free: float
-    epochs: int
     stopped: str
-    seconds: float
     operators: tuple[str, ...]
+    accuracy: float | None = None
+    better: float | None = None
+    share_of_epochs: float | None = None
 
 
 def run(
     networks: int = 50,
     epochs: int = 20,
-    search_epochs: int = 60,
-    ways: tuple[str, ...] = tuple(WAYS),
-    seed: int = 0,
+    search_epochs: int = 30,
+    seeds: int = 2,
+    ways: Sequence[str] = tuple(WAYS),
+    deep: Sequence[str] = AGAINST_COLLAPSE,
 ) -> dict[str, Any]:
     """Train the sample, search in each way, and train what was found; on one thread.
 
@@ -91,13 +106,15 @@ def run(
         networks: Random networks.
         epochs: Of training a network.
         search_epochs: Of a search.
-        ways: Names of `WAYS`.
-        seed: Of the sample, and of all training and searching.
+        seeds: Searches in each way.
+        ways: Names of `WAYS`, to be compared with the sample.
+        deep: Names of `WAYS`, to be tried where cells are many; what they find is not trained.
     """
+    data = Digits(validation=0.5, batch_size=32)
     search = Search(
         name="differentiable",
         space=SPACE,
-        data=Digits(validation=0.5, batch_size=32),
+        data=data,
         objectives=["accuracy"],
         fidelity=Budget(epochs),
         sampler="random",
@@ -105,26 +122,32 @@ def run(
         trainer={"accelerator": "cpu"},
         threads=1,
         checkpoints=None,
-        seed=seed,
     )
-    storage = InMemoryStorage()
-    study = search.run(trials=networks, storage=storage)
-    sample = sorted((t.value for t in study.trials if t.value is not None), reverse=True)
+    study = search.run(trials=networks, storage=InMemoryStorage())
+    sample = sorted((t.values[0] for t in study.trials if t.values), reverse=True)
+    found = {
+        name: [
+            _trained(search, study, sample, *_search(SPACE, data, name, search_epochs, seed))
+            for seed in range(seeds)
+        ]
+        for name in ways
+    }
     return {
         "networks": len(sample),
         "epochs": epochs,
-        "seed": seed,
         "best": sample[0],
         "top_decile": sample[max(len(sample) // 10 - 1, 0)],
         "median": sample[len(sample) // 2],
-        "ways": {
-            name: asdict(_way(search, study, sample, search_epochs, WAYS[name])) for name in ways
+        "ways": {name: list(map(asdict, rows)) for name, rows in found.items()},
+        "deep": {
+            name: [asdict(_search(DEEP, data, name, search_epochs, s)[0]) for s in range(seeds)]
+            for name in deep
         },
     }
 
 
 def table(result: dict[str, Any]) -> Table:
-    """The result as a table for the terminal."""
+    """The result as a table for the terminal; means over seeds."""
     made = Table(
         title=f"{result['networks']} random networks, {result['epochs']} epochs each",
         caption=(
@@ -132,54 +155,57 @@ def table(result: dict[str, Any]) -> Table:
             f"median {result['median']:.4f}"
         ),
     )
-    columns = "way", "accuracy", "sample better", "epochs", "skips", "weightless", "stopped"
-    for column in columns:
-        made.add_column(column, justify="left" if column in ("way", "stopped") else "right")
-    for name, row in result["ways"].items():
-        shares = (f"{row[k]:.0%}" for k in ("share_of_epochs", "skips", "parameter_free"))
-        made.add_row(
-            name, f"{row['accuracy']:.4f}", f"{row['better']:.0%}", *shares, row["stopped"]
-        )
+    for column in ("", "accuracy", "sample better", "epochs", "skips", "without weights"):
+        made.add_column(column, justify="right" if column else "left")
+    for name, rows in result["ways"].items():
+        shares = (f"{_mean(rows, key):.0%}" for key in ("better", "share_of_epochs", *SHARES))
+        made.add_row(name, f"{_mean(rows, 'accuracy'):.4f}", *shares)
+    for name, rows in result["deep"].items():
+        made.add_row(f"{name}, deep", "", "", "", *(f"{_mean(rows, key):.0%}" for key in SHARES))
     return made
 
 
-def _way(
-    search: Search,
-    study: optuna.Study,
-    sample: list[float],
-    epochs: int,
-    options: Mapping[str, Any],
-) -> Row:
+def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+    return float(mean(row[key] for row in rows))
+
+
+def _search(
+    space: NASBench201, data: Digits, name: str, epochs: int, seed: int
+) -> tuple[Row, Found]:
     started = perf_counter()
     found = DARTS(
-        space=SPACE,
+        space=space,
         epochs=epochs,
         learning_rate=LEARNING_RATE,
-        seed=search.seed,
-        trainer=search.trainer,
-        threads=search.threads,
-        **options,
-    ).fit(search.data)
-    seconds = perf_counter() - started
-    accuracy = _trained(search, study, found)
-    better = sum(value > accuracy for value in sample) / len(sample)
-    full = search.fidelity.max_epochs
-    return Row(
-        accuracy=accuracy,
-        better=better,
-        top_decile=better < 0.1,
-        share_of_epochs=(len(found.epochs) + full) / (len(sample) * full),
+        seed=seed,
+        trainer={"accelerator": "cpu"},
+        threads=1,
+        **WAYS[name],
+    ).fit(data)
+    row = Row(
+        seed=seed,
+        epochs=len(found.epochs),
+        seconds=perf_counter() - started,
         skips=found.skips,
         parameter_free=found.parameter_free,
-        epochs=len(found.epochs),
         stopped=found.stopped,
-        seconds=seconds,
         operators=tuple(found.params.values()),
     )
+    _logger.info(f"{name}, {space.cells} cells: {row}")
+    return row, found
 
 
-def _trained(search: Search, study: optuna.Study, found: Found) -> float:
-    """Validation accuracy of the network that was found, trained from scratch."""
+def _trained(
+    search: Search, study: optuna.Study, sample: Sequence[float], row: Row, found: Found
+) -> Row:
+    """Train what was found from scratch, in the study of the sample."""
     study.enqueue_trial(dict(found.params))
     search.run(trials=1, storage=study._storage)
-    return float(study.trials[-1].values[0])
+    accuracy = float(study.trials[-1].values[0])
+    full = search.fidelity.max_epochs
+    return replace(
+        row,
+        accuracy=accuracy,
+        better=sum(value > accuracy for value in sample) / len(sample),
+        share_of_epochs=(row.epochs + full) / (len(sample) * full),
+    )

@@ -63,6 +63,7 @@ class MixedNetwork(nn.Module):
         self.relaxation = relaxation
         self.__dict__["alphas"] = alphas  # no submodule: its parameters are not this one's
         self._weighting = weighting or Softmax()
+        self._partial = partial
         self._dropout = dropout
         self.progress = 0.0
         self.drawing = True
@@ -98,8 +99,10 @@ class MixedNetwork(nn.Module):
                 values[node.name] = block(inputs, weights[self._choice_of[node.name]], rate)
             else:
                 values[node.name] = block(*inputs)
-        result = values[self.relaxation.architecture.output]
-        assert result is not None  # a head runs whatever arrives
+        output = self.relaxation.architecture.output
+        result = values[output]
+        if result is None:
+            return x.new_zeros(len(x), *self.relaxation.configured[output].output_shape)
         return result
 
     @contextmanager
@@ -122,6 +125,11 @@ class MixedNetwork(nn.Module):
             SpaceError: Operators run on a part of the channels.
         """
         relaxation = self.relaxation
+        if self._partial > 1:
+            raise SpaceError(
+                "expected operators that run on all channels, whose weights a network can have, "
+                f"got partial={self._partial}"
+            )
         architecture = relaxation.discrete(kept)
         network = build(architecture, relaxation.input_shape, relaxation.outputs)
         state = {

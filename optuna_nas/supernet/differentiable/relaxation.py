@@ -69,8 +69,8 @@ class Relaxation:
         joins: Choices, by their numbers, whose nodes compete for a place in one sum.
 
     Raises:
-        SpaceError: There is no choice, an operator does not fit its node, or its output has
-            another shape than that of others; names the parameter.
+        SpaceError: There is no choice, nodes share a module, an operator does not fit its node, or
+            its output has another shape than that of others; names the parameter.
     """
 
     space: Space
@@ -86,6 +86,11 @@ class Relaxation:
             raise SpaceError(
                 "expected a space with parameters that choose operators of nodes, got none; "
                 "there is nothing to search by gradients"
+            )
+        if len(self.architecture.modules) < len(self.architecture.alive):
+            raise SpaceError(
+                "expected nodes that have weights of their own, got some that share a module: "
+                f"{self.architecture.describe()}"
             )
         for choice in self.choices:
             for node, operators in choice.operators.items():

@@ -129,6 +129,8 @@ def test_channels_that_pass_by_are_mixed_with_the_others() -> None:
     assert torch.equal(node([x], weights), x)
     with pytest.raises(SpaceError, match=r"multiple of partial=3, got 'stage1_cell1_edge0_1'"):
         mixed(CELLS, partial=3)
+    with pytest.raises(SpaceError, match=r"all channels.*got partial=2"):
+        network.extract({})
 
 
 def test_skips_are_dropped_less_and_less() -> None:

@@ -94,6 +94,13 @@ def rewired(trial) -> nas.Architecture:
     return nas.Architecture((*nodes, last, both, nas.Node("end", "classify", {}, ("both",))))
 
 
+def shared(trial) -> nas.Architecture:
+    args = {"channels": 1, "kernel": trial.suggest_categorical("kernel", [1, 3])}
+    one = nas.Node("one", "conv", args, ("input",))
+    again = nas.Node("again", "conv", args, ("one",), module="one")
+    return nas.Architecture((one, again, nas.Node("end", "classify", {}, ("again",))))
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
@@ -107,6 +114,7 @@ def rewired(trial) -> nas.Architecture:
         (lambda t: chain(t.suggest_int("width", 4, 200)), "'width'"),
         (lambda t: nn.Linear(t.suggest_int("width", 1, 2), 3), "Architecture.*got Linear"),
         (lambda t: chain(), "got none"),
+        (shared, "share a module"),
         (nas.spaces.DARTS(input_shape=SHAPE, operators=("skip_connect",)), "'skip_connect'"),
         (nas.spaces.MobileNet(input_shape=SHAPE), "one shape.*'stem.downsample"),
         (nas.spaces.NASBench101(input_shape=SHAPE), "got 'edge"),

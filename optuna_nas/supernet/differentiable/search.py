@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import warnings
@@ -182,7 +183,7 @@ class DARTS:
     def _callbacks(
         self, progress: Progress, on_epoch: Callable[[Epoch], None] | None
     ) -> list[Any]:
-        own = self.trainer.get("callbacks") or []
+        own = copy.deepcopy(self.trainer.get("callbacks")) or []
         own = [own] if isinstance(own, Callback) else own
         callbacks = [GiveWay(), progress.bilevel, *own, progress, *self._stops()]
         if on_epoch is not None:

@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from mixing import CELLS, OUTPUTS, SHAPE, STACKED
+from mixing import CELLS, OUTPUTS, SHAPE, STACKED, table
 from optuna.storages import InMemoryStorage
 from optuna.trial import FixedTrial
 from torch.nn.functional import cross_entropy
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 import optuna_nas as nas
 from optuna_nas.exceptions import DataError, DescriptionError, StudyError, TrainingError
 from optuna_nas.model import Classifier
-from optuna_nas.supernet import DARTS, Entropy, Gumbel, HessianStop, SkipStop
+from optuna_nas.supernet import DARTS, Entropy, ExpectedLatency, Gumbel, HessianStop, SkipStop
 from optuna_nas.supernet.differentiable import Alphas, Epoch, progress, stops
 from optuna_nas.supernet.differentiable.halves import ARCHITECTURE, WEIGHTS, Halves
 
@@ -107,6 +107,15 @@ def test_variants_go_together(options) -> None:
     assert text["params"] == found.params
     for weights in text["epochs"][-1]["weights"].values():
         assert sum(weights.values()) == pytest.approx(1.0)
+
+
+def test_a_high_price_of_latency_leaves_what_costs_nothing(tmp_path) -> None:
+    penalties = (ExpectedLatency(table(), weight=1000.0),)
+    search = darts(space=CELLS, penalties=penalties)
+    found = search.fit(data(), checkpoint=tmp_path / "search.ckpt")
+    assert set(found.params.values()) <= {"none", "skip_connect"}
+    assert found.parameter_free == 1.0
+    assert search.fit(data(), checkpoint=tmp_path / "search.ckpt") == found
 
 
 def test_in_warmup_the_architecture_stays() -> None:

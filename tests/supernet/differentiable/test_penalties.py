@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mixing import CELLS, OUTPUTS, SHAPE, relaxed
+from mixing import CELLS, relaxed, table
 
 from optuna_nas.exceptions import DescriptionError, MeasurementError
-from optuna_nas.objectives import Latency
 from optuna_nas.predictors import LatencyTable
-from optuna_nas.spaces.draws import random_trials
 from optuna_nas.supernet import Entropy, ExpectedLatency
 
 RELAXATION = relaxed(CELLS)
@@ -22,19 +20,6 @@ def uniform() -> list[torch.Tensor]:
 
 def one(options) -> list[torch.Tensor]:
     return [torch.eye(5)[option].requires_grad_() for option in options]
-
-
-def table(wanted: float = 1.0) -> LatencyTable:
-    """All blocks of the space, each with a time of its own; networks take the sum."""
-    timed = LatencyTable(
-        SHAPE, OUTPUTS, Latency(), device={"name": "pretended"}, backend_version="1"
-    )
-    networks = [CELLS(trial) for trial, _ in zip(random_trials(0), range(60), strict=False)]
-    found = dict.fromkeys(c for a in networks for c in timed.configurations(a))
-    timed.blocks = {c: 0.01 * (1 + number) for number, c in enumerate(found)}
-    totals = {a: sum(timed.blocks[c] for c in timed.configurations(a)) for a in networks}
-    timed.networks = {a: wanted * total for a, total in totals.items()}
-    return timed
 
 
 def test_entropy_is_one_where_all_are_equal_and_none_where_one_has_all() -> None:

@@ -10,7 +10,7 @@ search = nas.Search(
     space=space,
     data=data,
     objectives=["accuracy", "parameters"],
-    fidelity=nas.Budget(epochs=(1, 4)),
+    fidelity=nas.Budget(epochs=(1, 3)),
     trainer={"accelerator": "cpu"},
 )
 
@@ -22,7 +22,7 @@ def told(epoch):
 if __name__ == "__main__":
     darts = nas.supernet.DARTS(
         space=space,
-        epochs=6,
+        epochs=4,
         learning_rate=0.03,  # so high for a search this short
         early_stop="hessian",  # before the architecture is overfitted to its half of the data
         dropout=0.3,  # of what has no weights, and so learns the fastest
@@ -31,6 +31,6 @@ if __name__ == "__main__":
     found = darts.fit(data, on_epoch=told)
     study = search.study()
     study.enqueue_trial(found.params)
-    search.run(trials=3)  # its network first, then two of the study's sampler
+    search.run(trials=2)  # its network first, then one of the study's sampler
     print(study.trials[0].user_attrs["network"], study.trials[0].values)
     print(nas.reporting.front_json(study))

@@ -151,30 +151,9 @@ class Progress(Callback):
         """Do not go on with what had stopped."""
         trainer.should_stop = trainer.should_stop or bool(self.stopped)
 
-    @torch.no_grad()
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take note of the epoch."""
-        relaxation, alphas = self.bilevel.network.relaxation, self.bilevel.alphas
-        kept = relaxation.kept(alphas.strengths())
-        weights = [alpha.softmax(0) for alpha in alphas.operators]
-        losses = self.bilevel.losses
-        skips = _skips(relaxation, kept)
-        self.epochs.append(
-            Epoch(
-                number=trainer.current_epoch + 1,
-                loss=losses[WEIGHTS] / losses["steps"],
-                architecture_loss=losses[ARCHITECTURE] / losses["steps"],
-                weights={
-                    choice.name: dict(zip(choice.labels, w.tolist(), strict=True))
-                    for choice, w in zip(relaxation.choices, weights, strict=True)
-                },
-                params=relaxation.params(kept),
-                skips=sum(skips.values()) / len(kept),
-                parameter_free=sum(relaxation.free[n][o] for n, o in kept.items()) / len(kept),
-                most_skips=max(skips.values()),
-                entropy=float(torch.stack([torch.special.entr(w).sum() for w in weights]).mean()),
-            )
-        )
+        self.epochs.append(_epoch(trainer.current_epoch + 1, self.bilevel))
 
     def found(self) -> Found:
         """What was found so far; warns where the search has collapsed."""
@@ -189,6 +168,28 @@ class Progress(Callback):
                 "'skips'), drop skips (dropout=...) or regularise weights more (l2=...)"
             )
         return found
+
+
+@torch.no_grad()
+def _epoch(number: int, bilevel: Bilevel) -> Epoch:
+    relaxation, alphas, losses = bilevel.network.relaxation, bilevel.alphas, bilevel.losses
+    kept = relaxation.kept(alphas.strengths())
+    weights = [alpha.softmax(0) for alpha in alphas.operators]
+    skips = _skips(relaxation, kept)
+    return Epoch(
+        number=number,
+        loss=losses[WEIGHTS] / losses["steps"],
+        architecture_loss=losses[ARCHITECTURE] / losses["steps"],
+        weights={
+            choice.name: dict(zip(choice.labels, w.tolist(), strict=True))
+            for choice, w in zip(relaxation.choices, weights, strict=True)
+        },
+        params=relaxation.params(kept),
+        skips=sum(skips.values()) / len(kept),
+        parameter_free=sum(relaxation.free[n][o] for n, o in kept.items()) / len(kept),
+        most_skips=max(skips.values()),
+        entropy=float(torch.stack([torch.special.entr(w).sum() for w in weights]).mean()),
+    )
 
 
 def _skips(relaxation: Relaxation, kept: Kept) -> dict[str, int]:

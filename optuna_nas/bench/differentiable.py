@@ -94,11 +94,12 @@ class Row:
 
 def run(
     networks: int = 50,
-    epochs: int = 20,
+    epochs: int = 10,
     search_epochs: int = 30,
     seeds: int = 2,
     ways: Sequence[str] = tuple(WAYS),
     deep: Sequence[str] = AGAINST_COLLAPSE,
+    deep_seeds: int = 1,
 ) -> dict[str, Any]:
     """Train the sample, search in each way, and train what was found; on one thread.
 
@@ -109,6 +110,7 @@ def run(
         seeds: Searches in each way.
         ways: Names of `WAYS`, to be compared with the sample.
         deep: Names of `WAYS`, to be tried where cells are many; what they find is not trained.
+        deep_seeds: Searches in each way there.
     """
     data = Digits(validation=0.5, batch_size=32)
     search = Search(
@@ -125,6 +127,7 @@ def run(
     )
     study = search.run(trials=networks, storage=InMemoryStorage())
     sample = sorted((t.values[0] for t in study.trials if t.values), reverse=True)
+    _logger.info(f"sample: {sample}")
     found = {
         name: [
             _trained(search, study, sample, *_search(SPACE, data, name, search_epochs, seed))
@@ -140,7 +143,10 @@ def run(
         "median": sample[len(sample) // 2],
         "ways": {name: list(map(asdict, rows)) for name, rows in found.items()},
         "deep": {
-            name: [asdict(_search(DEEP, data, name, search_epochs, s)[0]) for s in range(seeds)]
+            name: [
+                asdict(_search(DEEP, data, name, search_epochs, seed)[0])
+                for seed in range(deep_seeds)
+            ]
             for name in deep
         },
     }
@@ -202,6 +208,7 @@ def _trained(
     study.enqueue_trial(dict(found.params))
     search.run(trials=1, storage=study._storage)
     accuracy = float(study.trials[-1].values[0])
+    _logger.info(f"trained: {accuracy}")
     full = search.fidelity.max_epochs
     return replace(
         row,

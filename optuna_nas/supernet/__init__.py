@@ -1,4 +1,4 @@
-"""Supernets: one training for all networks of a space, which then inherit its weights."""
+"""Supernets: one training for all networks of a space; search by gradients over its operators."""
 
 from optuna_nas.supernet.differentiable import (
     DARTS,

@@ -172,6 +172,24 @@ def supernet(
         Console().print(ranks.table(result))
 
 
+@bench.command()
+@click.option("--smoke", is_flag=True, help="A run of seconds, whose figures mean nothing.")
+@JSON
+def differentiable(smoke: bool, as_json: bool) -> None:
+    """Search by gradients against a random sample of trained networks, on the digits.
+
+    \b
+    optuna-nas bench differentiable --json
+    """
+    from optuna_nas.bench import differentiable as searches
+
+    result = searches.run(**searches.SMOKE) if smoke else searches.run()
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(searches.table(result))
+
+
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")
 _bench("nsga2", "The conditional NSGA-II against Optuna's on a conditional space.")
 _bench("latency", "Guarded latency beside other work, against plain medians.")

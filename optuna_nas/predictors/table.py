@@ -96,6 +96,17 @@ class LatencyTable:
         usable = self.usable
         return Additive().fit(self._amounts(usable), np.array([self.networks[a] for a in usable]))
 
+    def costs(self, found: Sequence[Configuration]) -> Values:
+        """What each of some blocks adds to a predicted latency, in ms, (N,).
+
+        Raises:
+            MeasurementError: As `predict`.
+        """
+        if missing := [block for block in found if block not in self.blocks]:
+            raise self._lacking(f"{len(found)} blocks", missing)
+        amounts = np.array([self._amount([block]) for block in found]).reshape(len(found), 3)
+        return self.remainder().predict(amounts)[0]
+
     def missing(self, architectures: Sequence[Architecture]) -> list[Configuration]:
         """The block configurations of some networks that are not in the table."""
         found = {c: None for a in architectures for c in self.configurations(a)}
@@ -156,15 +167,18 @@ class LatencyTable:
     def _amounts(self, architectures: Sequence[Architecture]) -> Values:
         """Sum of the blocks in ms, operator calls and weights of each network, (N, 3)."""
         if missing := self.missing(architectures):
-            raise MeasurementError(
-                f"expected every block of {len(architectures)} networks to be in the table, got "
-                f"{len(missing)} that are not, such as {missing[0]}; time them with "
-                "`predictors.complete`, or go on with `optuna-nas table build`"
-            )
-        return np.array([self._row(a) for a in architectures]).reshape(len(architectures), 3)
+            raise self._lacking(f"every block of {len(architectures)} networks", missing)
+        rows = [self._amount(self.configurations(a)) for a in architectures]
+        return np.array(rows).reshape(len(architectures), 3)
 
-    def _row(self, architecture: Architecture) -> tuple[float, float, float]:
-        nodes = self.configurations(architecture)
+    def _lacking(self, wanted: str, missing: Sequence[Configuration]) -> MeasurementError:
+        return MeasurementError(
+            f"expected {wanted} to be in the table, got {len(missing)} that are not, such as "
+            f"{missing[0]}; time them with `predictors.complete`, or go on with "
+            "`optuna-nas table build`"
+        )
+
+    def _amount(self, nodes: Sequence[Configuration]) -> tuple[float, float, float]:
         amounts = work(nodes).items()
         calls = sum(amount for name, amount in amounts if name.endswith(".calls"))
         weights = sum(amount for name, amount in amounts if name.endswith(".weights"))

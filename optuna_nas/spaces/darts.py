@@ -132,16 +132,40 @@ class DARTS:
             SpaceError: A genotype that is not of this space.
         """
         self._check(genotype)
-        cells = {False: _canonical(genotype.normal), True: _canonical(genotype.reduce)}
+        return self._stack(_canonical(genotype.normal), _canonical(genotype.reduce))
+
+    def dense(self, operator: str) -> Architecture:
+        """The architecture in which each node reads all before it, by one operator.
+
+        No genotype of the space is this one: it is what differentiable search begins from. Its
+        nodes are `cell1_node2_from0`, ..., where they are no wires.
+
+        Args:
+            operator: Of all edges, and not "none".
+
+        Raises:
+            SpaceError: An operator that this space does not allow.
+        """
+        check_options("operator", (operator,), [o for o in self.operators if o != "none"])
+        numbers = range(2, self.nodes + 2)
+        cell: list[Vertex] = [("", tuple((operator, k) for k in range(n))) for n in numbers]
+        return self._stack(cell, cell)
+
+    @property
+    def reductions(self) -> frozenset[int]:
+        """Numbers of the reduction cells, from 1."""
+        return frozenset(k * self.layers // 3 + 1 for k in range(1, REDUCTIONS + 1))
+
+    def _stack(self, normal: list[Vertex], reduce: list[Vertex]) -> Architecture:
         channels, before, last, reduced = self.channels, "stem", "stem", False
         stem = {"channels": self.stem * channels, "kernel": 3, "activation": "none"}
         nodes = [Node("stem", "conv", stem, (INPUT,))]
-        for layer in range(self.layers):
-            reduction = layer in {k * self.layers // 3 for k in range(1, REDUCTIONS + 1)}
+        for layer in range(1, self.layers + 1):
+            reduction = layer in self.reductions
             channels *= 2 if reduction else 1
-            name = f"cell{layer + 1}"
+            name = f"cell{layer}"
             nodes += _inputs(name, channels, before, last, reduced)
-            nodes += _body(name, cells[reduction], channels, reduction)
+            nodes += _body(name, reduce if reduction else normal, channels, reduction)
             before, last, reduced = last, name, reduction
         return Architecture((*nodes, Node("classify", "classify", {}, (last,))))
 

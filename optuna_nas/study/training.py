@@ -30,7 +30,18 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 
-__all__ = ["TRAINER", "OnEpoch", "calm", "fit", "seeded", "seeded_setup", "validate"]
+__all__ = [
+    "TRAINER",
+    "GiveWay",
+    "OnEpoch",
+    "calm",
+    "fit",
+    "interruptible",
+    "seeded",
+    "seeded_setup",
+    "using_threads",
+    "validate",
+]
 
 OnEpoch = Callable[[int | None, int, Mapping[str, float]], None]
 """Told the number of a trial, the epochs it has trained, and the values it reported.
@@ -84,7 +95,7 @@ def fit(
         KeyboardInterrupt: The user did.
     """
     own, callbacks = _parted(arguments)
-    with calm(), _threads(threads), seeded_setup(data, data_seed):
+    with calm(), using_threads(threads), seeded_setup(data, data_seed):
         lightning.seed_everything(seed, verbose=False)
         module = make_module(network)
         give_way = GiveWay()
@@ -103,7 +114,7 @@ def fit(
         # A process of several has a device of its own, which only it knows.
         device = torch.device("cpu") if trainer.world_size > 1 else trainer.strategy.root_device
         with (
-            _interruptible(),
+            interruptible(),
             _served(data, device, fidelity, checkpoints),
             fidelity.resizing(network, input_shape),
         ):
@@ -140,13 +151,13 @@ def validate(
         KeyboardInterrupt: The user did.
     """
     own, callbacks = _parted(arguments)
-    with calm(), _threads(threads), seeded_setup(data, seed), _as_for_fit(data):
+    with calm(), using_threads(threads), seeded_setup(data, seed), _as_for_fit(data):
         lightning.seed_everything(seed, verbose=False)
         module = make_module(network)
         callbacks = [GiveWay(), ChannelsLast(), *callbacks, *beside]
         trainer = Trainer(**{**TRAINER, "callbacks": callbacks, **own})
         refuse_relaunch(trainer)
-        with _interruptible():
+        with interruptible():
             trainer.validate(module, datamodule=data, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
@@ -267,7 +278,7 @@ def _serve(make: Callable[[], Any], fidelity: Fidelity, checkpoints: Checkpoints
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Turn the exit with which Lightning answers Ctrl-C or SIGTERM into an interrupt again."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
@@ -284,7 +295,8 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def using_threads(count: int | None) -> Iterator[None]:
+    """Let PyTorch use a number of threads; as many as it does where none is given."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

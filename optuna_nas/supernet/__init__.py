@@ -1,6 +1,16 @@
-"""Supernets: one training for all networks of a space, which then inherit its weights."""
+"""Supernets: one training for all networks of a space; search by gradients over its operators."""
 
 from optuna_nas.supernet.alternation import Alternation
+from optuna_nas.supernet.differentiable import (
+    DARTS,
+    Entropy,
+    ExpectedLatency,
+    Found,
+    Gumbel,
+    HessianStop,
+    SkipStop,
+    Softmax,
+)
 from optuna_nas.supernet.drawing import DRAWINGS, Drawing, Fair, Sandwich, Shrinking, Uniform
 from optuna_nas.supernet.fine_tuned import FineTuned
 from optuna_nas.supernet.one_shot import OneShot
@@ -11,16 +21,24 @@ from optuna_nas.supernet.supernet import Paths, Supernet
 from optuna_nas.supernet.training import Trained, train
 
 __all__ = [
+    "DARTS",
     "DRAWINGS",
     "Alternation",
     "Drawing",
+    "Entropy",
+    "ExpectedLatency",
     "Fair",
     "FineTuned",
+    "Found",
+    "Gumbel",
+    "HessianStop",
     "OneShot",
     "Paths",
     "Sandwich",
     "SharedWeights",
     "Shrinking",
+    "SkipStop",
+    "Softmax",
     "Subnet",
     "Supernet",
     "Trained",

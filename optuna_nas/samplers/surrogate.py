@@ -8,9 +8,11 @@ fidelities are never compared.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.tree import ExtraTreeRegressor
 
 from optuna_nas.pareto import Losses
@@ -52,13 +54,7 @@ class Forest:
         for width in (telling, columns.shape[1]):
             view = np.ascontiguousarray(columns[:, :width], dtype=np.float32)
             for _ in range(TREES // 2):
-                # One by one: to copy a tree takes the class for forests longer than to grow it.
-                tree = ExtraTreeRegressor(
-                    max_features=0.5,
-                    min_samples_leaf=smallest,
-                    random_state=int(seeds.integers(2**32)),
-                )
-                self._trees.append((width, tree.fit(view, values, check_input=False).tree_))
+                self._trees.append((width, _grown(view, values, smallest, seeds)))
 
     def __call__(self, columns: Columns) -> Floats:
         """Each tree's prediction (trees, N)."""
@@ -250,6 +246,15 @@ class Surrogate:
     def _logarithms(self, seen: Floats) -> Floats:
         positive = np.where(self._logarithmic, seen, 1.0)
         return np.where(self._logarithmic, np.log(np.maximum(positive, 1e-300)), seen)
+
+
+def _grown(columns: Columns, values: Floats, smallest: int, seeds: np.random.Generator) -> Any:
+    """One tree: the class for forests takes longer to copy it than to grow it."""
+    tree = ExtraTreeRegressor(
+        max_features=0.5, min_samples_leaf=smallest, random_state=int(seeds.integers(2**32))
+    )
+    with config_context(skip_parameter_validation=True):  # it takes as long as to grow
+        return tree.fit(columns, values, check_input=False).tree_
 
 
 def _forecast(columns: Columns, values: Floats, seed: int) -> Trend:

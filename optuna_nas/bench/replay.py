@@ -40,7 +40,8 @@ LOOKED_AT = 0.1
 
 
 def _paused(problem: Table) -> BasePruner:
-    return FreezeThaw(problem.steps[:-1]) if len(problem.steps) > 1 else NopPruner()
+    *rungs, end = problem.steps
+    return FreezeThaw(rungs, end) if rungs else NopPruner()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,22 @@ def test_every_method_is_replayed_and_pays_for_what_it_trains(path):
         assert at_last == pytest.approx(np.median(fractions))
 
 
+def test_shuffled_low_rungs_are_those_of_other_networks(path):
+    real = load(path, "slow")
+    shuffled = real.with_shuffled_rungs()
+    np.testing.assert_array_equal(shuffled.error[:, -1], real.error[:, -1])
+    np.testing.assert_array_equal(np.sort(shuffled.error[:, 0]), np.sort(real.error[:, 0]))
+    assert abs(np.corrcoef(shuffled.error.T)[0, 1]) < 0.2 < np.corrcoef(real.error.T)[0, 1]
+
+
+def test_low_rungs_can_be_shuffled(path):
+    options = ["--seeds", "1", "--budgets", "2", "--methods", "predictor,predictor-full-only"]
+    command = ["bench", "search", "--table", str(path), "--device", "fast", *options]
+    told = CliRunner().invoke(main, [*command, "--low-rung", "shuffled", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["low_rung"] == "shuffled"
+
+
 def test_a_replay_is_decided_by_its_seed(path):
     problem = load(path, "slow")
     first, second = (replay(problem, "predictor", 3, [3]).paid for _ in range(2))
@@ -87,3 +103,5 @@ def test_bad_options_are_refused(path, tmp_path):
         search.run(str(path), "slow", budgets=[0.01])
     with pytest.raises(DescriptionError, match="method"):
         search.run(str(path), "slow", methods=["guess"])
+    with pytest.raises(DescriptionError, match="low rung among real, shuffled"):
+        search.run(str(path), "slow", low_rung="none")

@@ -16,7 +16,7 @@ STARTING = 2.5
 """Full trainings that the networks drawn at random at the start may cost, if they are not too few
 to learn from."""
 FEWEST = 5
-"""Networks to learn from."""
+"""Networks to learn from, for each objective that has to be learned."""
 TELLING = 0.35
 """Share of the variance at the end that the first rung tells, below which some networks are
 trained to their end at once."""
@@ -24,15 +24,21 @@ NEW_PER_OLD = 0.5
 """Steps spent on new networks for each spent on taking up paused ones, at most."""
 
 
-def first_networks(pruner: BasePruner, most: int) -> int:
-    """Networks to draw at random at the start: fewer where their first step is dear."""
+def first_networks(pruner: BasePruner, most: int, learned: int) -> int:
+    """Networks to draw at random at the start: fewer where their first step is dear.
+
+    Args:
+        pruner: Tells how dear it is.
+        most: Networks to draw where it is not.
+        learned: Objectives that are not known without training.
+    """
     if isinstance(pruner, NopPruner):
         share = 1.0
     elif isinstance(pruner, FreezeThaw) and pruner.end is not None:
         share = pruner.steps[0] / pruner.end
     else:
         return most
-    return min(most, max(math.ceil(STARTING / share), FEWEST))
+    return min(most, max(math.ceil(STARTING / share), FEWEST * learned))
 
 
 def share_through(told: float) -> float:

@@ -37,8 +37,8 @@ class Predictor(ProposingSampler[Proposer]):
         known: Objective name -> a function that tells its exact value for what the space returns,
             without training; or None where that takes too long, so that it is learned from
             trials. The value must not depend on training; NaN where it cannot be told.
-        startup: Networks drawn at random at the start, at most: fewer, down to five, where the
-            first rung is so dear that they would cost more than 2.5 full trainings.
+        startup: Networks drawn at random at the start, at most: fewer, down to five for each
+            objective that is not known, where they would cost more than 2.5 full trainings.
         seed: Seed of every choice; None draws one when the sampler is made.
 
     Raises:

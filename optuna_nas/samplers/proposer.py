@@ -87,7 +87,8 @@ class Proposer(Tried):
         """A new network for a trial, or a paused one to be taken up again."""
         rng = generator(self._seed, trial.number)
         networks = list(self.networks.values())
-        start = first_networks(study.pruner, self._startup)
+        learned = self._is_known(study).count(False)
+        start = first_networks(study.pruner, self._startup, learned)
         if sum(network.seen for network in networks) < start:
             return self._cheapest(study, trial, self.at_random(rng), [], rng)
         outlook = self._outlook(study, networks)

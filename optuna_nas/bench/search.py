@@ -5,7 +5,8 @@ What a network costs is in `ledger.py`, how it is scaled in `tabular.py`.
 
 Beside the samplers: `cost-only` trains the cells with most parameters in each of as many bins of
 cost as it can pay for, and chooses them without any training; `predictor-no-known-cost` is
-`predictor` that is not told what the cost is.
+`predictor` that is not told what the cost is. `view-tpe` and `view-nsga2` are what a Search does
+with Optuna's samplers: `MultiFidelity` and `ParetoHyperband`.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def cost(paid):
 
 
 def test_every_method_is_replayed_and_pays_for_what_it_trains(path):
-    methods = ["predictor", "nsga2", "optuna-nsga2", "optuna-tpe", "random"]
+    methods = ["predictor", "nsga2", "optuna-nsga2", "optuna-tpe", "view-tpe", "random"]
     options = ["--seeds", "2", "--budgets", "2,4", "--methods", ",".join(methods), "--json"]
     command = ["bench", "search", "--table", str(path), "--device", "fast", *options]
     told = CliRunner().invoke(main, command)
@@ -78,6 +78,13 @@ def test_a_replay_is_decided_by_its_seed(path):
     first, second = (replay(problem, "predictor", 3, [3]).paid for _ in range(2))
     assert first == second
     assert replay(problem, "predictor", 4, [3]).paid != first
+
+
+@pytest.mark.parametrize("method", ["view-tpe", "view-nsga2"])
+def test_optunas_samplers_with_a_view_train_few_networks_to_their_end(path, method):
+    problem = load(path, "slow")
+    rungs = [payment.rung for payment in replay(problem, method, 0, [5]).paid[0]]
+    assert 0 < rungs.count(1) < rungs.count(0)
 
 
 def test_equal_structures_are_paid_for_once(arrays, tmp_path):

@@ -15,6 +15,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from optuna_nas import pruners
 from optuna_nas.bench import peer
 from optuna_nas.bench.ledger import LOOK, Ledger, Payment
 from optuna_nas.bench.peer import PEERS
@@ -26,6 +27,7 @@ from optuna_nas.samplers import (
     Predictor,
     RegularizedEvolution,
     Reinforce,
+    by_name,
 )
 
 __all__ = ["COST_ONLY", "METHODS", "Replay", "replay"]
@@ -40,7 +42,13 @@ LOOKED_AT = 0.1
 
 
 def _paused(problem: Table) -> BasePruner:
-    return FreezeThaw(problem.steps[:-1]) if len(problem.steps) > 1 else NopPruner()
+    *rungs, end = problem.steps
+    return FreezeThaw(rungs, end) if rungs else NopPruner()
+
+
+def _halved(problem: Table) -> BasePruner:
+    least, end = problem.steps[0], problem.steps[-1]
+    return pruners.by_name("hyperband", least, end) if least < end else NopPruner()
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ METHODS: dict[str, Method] = {
         lambda _, seed: TPESampler(multivariate=True, group=True, seed=seed)
     ),
     "optuna-gp": Method(lambda _, seed: GPSampler(seed=seed, warn_independent_sampling=False)),
+    "view-tpe": Method(lambda _, seed: by_name("tpe", seed), _halved),
+    "view-nsga2": Method(lambda _, seed: by_name("optuna-nsga2", seed), _halved),
     "random": Method(lambda _, seed: RandomSampler(seed=seed)),
 }
 

@@ -5,7 +5,8 @@ What a network costs is in `ledger.py`, how it is scaled in `tabular.py`.
 
 Beside the samplers: `cost-only` trains the cells with most parameters in each of as many bins of
 cost as it can pay for, and chooses them without any training; `predictor-no-known-cost` is
-`predictor` that is not told what the cost is.
+`predictor` that is not told what the cost is. `view-tpe` and `view-nsga2` are what a Search does
+with Optuna's samplers: `MultiFidelity` and `ParetoHyperband`.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ from optuna_nas.exceptions import DescriptionError
 from optuna_nas.measuring.device import fingerprint, versions
 from optuna_nas.names import choose
 
-__all__ = ["ALWAYS", "BUDGETS", "figure", "run", "table"]
+__all__ = ["ALWAYS", "BUDGETS", "LOW_RUNGS", "figure", "run", "table"]
 
 BUDGETS = (10.0, 20.0, 50.0, 100.0)
 ALWAYS = (COST_ONLY, "predictor-no-known-cost")
 """Always beside the rest, where the cost is known before training."""
+
+
+LOW_RUNGS = ("real", "shuffled")
+"""What networks are worth before the end: as in the table, or that of others."""
 
 
 class Task(NamedTuple):
@@ -46,6 +51,7 @@ class Task(NamedTuple):
 
     path: str
     device: str
+    low_rung: str
     method: str
     seed: int
     budgets: Sequence[float]
@@ -61,6 +67,7 @@ def run(
     jobs: int = 2,
     output: Path | None = None,
     pythons: Sequence[str] = (),
+    low_rung: str = "real",
 ) -> dict[str, Any]:
     """Replay methods on a table.
 
@@ -74,30 +81,39 @@ def run(
         jobs: Processes.
         pythons: Interpreters of the environments of peers; the first in which a peer starts is
             taken for it.
+        low_rung: Out of `LOW_RUNGS`. With "shuffled", each network has before its end the errors
+            of another one, so that they tell nothing.
         output: File for the result as JSON. Until it is written, what is finished is kept beside
             it, and taken over when the same comparison is run again.
 
     Returns:
-        What `comparison.compare` returns, and `table`, `device`, `seeds`, `runs` (method -> for
-        each seed [row, steps] in the order they were paid for), `date`, `machine`, `versions`,
-        `peers` (method -> version) and `seconds`.
+        What `comparison.compare` returns, and `table`, `device`, `low_rung`, `seeds`, `runs`
+        (method -> for each seed [row, steps] in the order they were paid for), `date`, `machine`,
+        `versions`, `peers` (method -> version) and `seconds`.
 
     Raises:
         DataError: The file is no table, or has no such device.
-        DescriptionError: There is no method of that name, a peer is not installed, a budget is
-            below a short training, or the output is there already or of another comparison.
+        DescriptionError: There is no method or low rung of that name, a peer is not installed, a
+            budget is below a short training, or the output is there already or of another
+            comparison.
         TrainingError: A peer ended with an error.
     """
-    started, problem = time.perf_counter(), load(path, device)
+    started, problem = time.perf_counter(), _load(path, device, low_rung)
     budgets = _checked(problem, budgets)
     names = _names(problem, methods)
     found = {name: find(name, pythons) for name in names if name in PEERS}
-    about = {"table": Path(path).name, "digest": digest(Path(path)), "device": device}
+    about = {
+        "table": Path(path).name,
+        "digest": digest(Path(path)),
+        "device": device,
+        "low_rung": low_rung,
+    }
     kept = Kept(output, about | {"budgets": budgets})
-    tasks = [(name, seed) for seed in range(seeds) for name in names]
+    of_peers = {name: python for name, (python, _) in found.items()}
     left = [
-        Task(str(path), device, name, seed, budgets, found[name][0] if name in found else "")
-        for name, seed in tasks
+        Task(str(path), device, low_rung, name, seed, budgets, of_peers.get(name, ""))
+        for seed in range(seeds)
+        for name in names
         if (name, seed) not in kept.found
     ]
     _replay_all(left, jobs, kept)
@@ -148,8 +164,14 @@ def _replay_all(tasks: Sequence[Task], jobs: int, kept: Kept) -> None:
 
 
 def _replay(task: Task) -> Replay:
-    problem = _loaded(task.path, task.device)
+    problem = _loaded(task.path, task.device, task.low_rung)
     return replay(problem, task.method, task.seed, task.budgets, task.python)
 
 
-_loaded = cache(load)
+def _load(path: str | Path, device: str, low_rung: str) -> Table:
+    choose("low rung", low_rung, dict.fromkeys(LOW_RUNGS))
+    problem = load(path, device)
+    return problem.with_shuffled_rungs() if low_rung == "shuffled" else problem
+
+
+_loaded = cache(_load)

@@ -42,7 +42,8 @@ def figure(result: dict[str, Any]) -> Any:
 
 
 def _fractions(result: dict[str, Any]) -> Table:
-    about = f"{result['table']}, {result['device']}, {result['seeds']} seeds"
+    rungs = "" if result["low_rung"] == "real" else f", {result['low_rung']} low rungs"
+    about = f"{result['table']}, {result['device']}{rungs}, {result['seeds']} seeds"
     shown = _by_budget(result, f"Fraction of the front's hypervolume, median (quartiles): {about}")
     for name, medians in result["median"].items():
         quartiles = zip(medians, result["lower"][name], result["upper"][name], strict=True)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +69,12 @@ class Table:
     capacity: Floats | None = None
     graph: Callable[[int], Sequence[Node]] | None = None
     cost_name: str = "latency"
+
+    def with_shuffled_rungs(self) -> Table:
+        """The same where each network has the errors of another one, but for those at the end."""
+        error = self.error.copy()
+        error[:, :-1] = np.random.default_rng(0).permutation(error[:, :-1])
+        return replace(self, error=error)
 
     def space(self, trial: optuna.Trial) -> Cell:
         """Draw each parameter out of what the rows have that agree with those before it."""

@@ -39,6 +39,13 @@ def _bench(name: str, text: str) -> None:
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--budgets", default="10,20,50,100", show_default=True, metavar="B,B,...")
 @click.option("--methods", metavar="NAME,NAME,...", help="By default all but peers.")
+@click.option(
+    "--low-rung",
+    default="real",
+    show_default=True,
+    metavar="NAME",
+    help="With shuffled, a network has before its end the errors of another one.",
+)
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a plot, as HTML.")
 @click.option(
@@ -60,6 +67,7 @@ def search(
     seeds: int,
     budgets: str,
     methods: str | None,
+    low_rung: str,
     jobs: int,
     plot: Path | None,
     output: Path | None,
@@ -83,7 +91,7 @@ def search(
         ) from None
     names = tuple(METHODS) if methods is None else tuple(methods.split(","))
     try:
-        result = replays.run(path, device, seeds, given, names, jobs, output, pythons)
+        result = replays.run(path, device, seeds, given, names, jobs, output, pythons, low_rung)
     except (DataError, DescriptionError) as error:
         fail(error, 2)
     except KeyboardInterrupt:

@@ -38,7 +38,7 @@ __all__ = [
 
 
 NAMES: dict[str, Callable[[int, int], BasePruner]] = {
-    "freeze-thaw": lambda least, most: FreezeThaw([least]),
+    "freeze-thaw": lambda least, most: FreezeThaw([least], end=most),
     "hyperband": lambda least, most: ParetoHyperband(min_resource=least, max_resource=most),
     "learning-curve": lambda least, most: LearningCurve(warmup=least),
     "none": lambda least, most: NopPruner(),

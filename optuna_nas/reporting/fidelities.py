@@ -109,8 +109,8 @@ def _held_back(
 ) -> Floats:
     from sklearn.model_selection import KFold
 
+    from optuna_nas.samplers.forest import Forest
     from optuna_nas.samplers.genes import Encoder, genes
-    from optuna_nas.samplers.surrogate import Forest
     from optuna_nas.samplers.virtual import Proposal
 
     described = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from sklearn.feature_extraction import DictVectorizer
 
 from optuna_nas.architecture import COMMUTATIVE, INPUT, Architecture
 from optuna_nas.samplers.virtual import Proposal
@@ -24,6 +25,8 @@ __all__ = ["Encoder", "genes"]
 
 MOST_PATHS = 64
 """A graph with more paths than this is not described by each of them."""
+MOST_COUNTED = 1e300
+"""As many paths or more are all alike."""
 ANY = "any"
 """Stands for nodes of every kind."""
 GRAPH = "graph: "
@@ -42,21 +45,22 @@ class Encoder:
     """
 
     def __init__(self, networks: Sequence[Mapping[str, float]]) -> None:
-        carriers = Counter(name for network in networks for name in network)
-        shared = [{k: v for k, v in network.items() if carriers[k] > 1} for network in networks]
-        if not any(shared):  # one column, the same for all
-            shared = [{"": 0.0}]
-        self._vectors = DictVectorizer(sparse=False, dtype=np.float32).fit(shared)
-        names = self._vectors.get_feature_names_out()
+        carriers = Counter(chain.from_iterable(networks))
+        names = sorted(name for name, count in carriers.items() if count > 1)
+        names = names or [""]  # one column, the same for all
         graph = any(name.startswith(GRAPH) for name in names)
-        shown = [graph and "=" in name and not name.startswith(GRAPH) for name in names]
-        self._order = np.argsort(shown, kind="stable")
-        self.telling = len(shown) - sum(shown)
+        shown = {name for name in names if graph and "=" in name and not name.startswith(GRAPH)}
+        names.sort(key=shown.__contains__)
+        self._places = {name: place for place, name in enumerate(names)}
+        self.telling = len(names) - len(shown)
 
     def __call__(self, networks: Sequence[Mapping[str, float]]) -> NDArray[np.float32]:
         """The columns of networks (N, C)."""
-        columns: NDArray[np.float32] = self._vectors.transform(networks)
-        return columns[:, self._order]
+        columns = np.zeros((len(networks), len(self._places)), np.float32)
+        for row, network in zip(columns, networks, strict=True):
+            places = [self._places[name] for name in network if name in self._places]
+            row[places] = [network[name] for name in network if name in self._places]
+        return columns
 
 
 def genes(network: Proposal) -> dict[str, float]:
@@ -74,16 +78,18 @@ def genes(network: Proposal) -> dict[str, float]:
         if not distribution.single():
             found |= _parameter(name, network.params[name], distribution)
     if isinstance(network.drawn, Architecture):
-        nodes = Counter(str(node) for node in network.drawn.alive)
-        graph = {f"nodes {kind}": float(count) for kind, count in nodes.items()}
-        owners = Counter({node.module: str(node) for node in network.drawn.alive}.values())
-        shared = {kind: count - owners[kind] for kind, count in nodes.items()}
-        graph |= {f"shared {kind}": float(count) for kind, count in shared.items() if count}
-        graph |= _paths(network.drawn)
-        for kind in {node.kind for node in network.drawn.alive} - COMMUTATIVE | {ANY}:
-            graph |= _shape(network.drawn, kind)
-        found |= {f"{GRAPH}{name}": value for name, value in graph.items()}
+        found |= {f"{GRAPH}{name}": value for name, value in _graph(network.drawn).items()}
     return found
+
+
+def _graph(architecture: Architecture) -> dict[str, float]:
+    labels = {node.name: str(node) for node in architecture.alive}
+    counts = Counter(labels.values())
+    owners = Counter({node.module: labels[node.name] for node in architecture.alive}.values())
+    shared = {kind: count - owners[kind] for kind, count in counts.items()}
+    nodes = {f"nodes {kind}": float(count) for kind, count in counts.items()}
+    nodes |= {f"shared {kind}": float(count) for kind, count in shared.items() if count}
+    return nodes | _paths(architecture, labels) | _shape(architecture)
 
 
 def _parameter(name: str, value: Any, distribution: BaseDistribution) -> dict[str, float]:
@@ -97,10 +103,10 @@ def _parameter(name: str, value: Any, distribution: BaseDistribution) -> dict[st
     return {name: 1.0 + (value - low) / (high - low)}
 
 
-def _paths(architecture: Architecture) -> dict[str, float]:
+def _paths(architecture: Architecture, labels: Mapping[str, str]) -> dict[str, float]:
     paths: dict[str, Counter[str]] = {INPUT: Counter({"": 1})}
     for node in architecture.alive:
-        step = "" if node.kind in COMMUTATIVE else f">{node}"
+        step = "" if node.kind in COMMUTATIVE else f">{labels[node.name]}"
         paths[node.name] = Counter()
         for source in node.inputs:
             for path, count in paths[source].items():
@@ -110,18 +116,22 @@ def _paths(architecture: Architecture) -> dict[str, float]:
     return {f"path {path}": float(n) for path, n in paths[architecture.output].items()}
 
 
-def _shape(architecture: Architecture, kind: str) -> dict[str, float]:
+def _shape(architecture: Architecture) -> dict[str, float]:
     """How many nodes of a kind are on paths: at most, at least, and on all paths together."""
-    most, least, paths, total = {INPUT: 0}, {INPUT: 0}, {INPUT: 1}, {INPUT: 0}
+    kinds = sorted({node.kind for node in architecture.alive} - COMMUTATIVE)
+    none, one = np.zeros(len(kinds) + 1), np.eye(len(kinds) + 1)
+    own = {kind: one[place] + one[-1] for place, kind in enumerate(kinds)}
+    most, least, total, paths = {INPUT: none}, {INPUT: none}, {INPUT: none}, {INPUT: 1.0}
     for node in architecture.alive:
-        own = int(node.kind == kind or (kind == ANY and node.kind not in COMMUTATIVE))
-        most[node.name] = own + max(most[source] for source in node.inputs)
-        least[node.name] = own + min(least[source] for source in node.inputs)
-        paths[node.name] = sum(paths[source] for source in node.inputs)
-        total[node.name] = own * paths[node.name] + sum(total[source] for source in node.inputs)
+        here, sources = own.get(node.kind, none), node.inputs
+        most[node.name] = here + reduce(np.maximum, [most[source] for source in sources])
+        least[node.name] = here + reduce(np.minimum, [least[source] for source in sources])
+        paths[node.name] = min(sum(paths[source] for source in sources), MOST_COUNTED)
+        added = here * paths[node.name] + sum(total[source] for source in sources)
+        total[node.name] = np.minimum(added, MOST_COUNTED)
     end = architecture.output
-    return {
-        f"most {kind}": float(most[end]),
-        f"least {kind}": float(least[end]),
-        f"total {kind}": math.log1p(total[end]),  # of deep graphs too large for a float
-    }
+    logarithms = np.log1p(total[end])
+    found: dict[str, float] = {}
+    for name, values in {"most": most[end], "least": least[end], "total": logarithms}.items():
+        found |= {f"{name} {k}": v for k, v in zip([*kinds, ANY], values.tolist(), strict=True)}
+    return found

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.pareto import Losses, losses
 from optuna_nas.pruners.curve import curve
-from optuna_nas.pruners.freeze_thaw import FreezeThaw
+from optuna_nas.pruners.freeze_thaw import THROUGH, FreezeThaw
 
 __all__ = ["END", "Network", "at_rungs", "history", "rungs"]
 
@@ -37,6 +37,7 @@ class Network:
         losses: Step, or `END` -> losses of the objectives; infinite where they were no number.
         violation: Worst constraint; above 0 it broke one. None where none was set.
         state: State of its latest trial.
+        through: Whether it is trained to its end without a pause.
     """
 
     params: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Network:
     losses: dict[float, tuple[float, ...]] = field(default_factory=dict)
     violation: float | None = None
     state: TrialState = TrialState.RUNNING
+    through: bool = False
 
     @property
     def seen(self) -> bool:
@@ -76,6 +78,7 @@ def history(
         first[trial.number] = root
         network = networks.setdefault(root, Network(trial.params, trial.distributions))
         network.number, network.state = trial.number, trial.state
+        network.through |= THROUGH in trial.system_attrs
         for step, values in curve(trial, len(directions)).items():
             network.losses[step] = _losses(values, directions)
         if trial.state == TrialState.COMPLETE:

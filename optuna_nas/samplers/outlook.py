@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optuna_nas.pareto import Losses, on_front
+from optuna_nas.samplers.forest import Columns, Forest
 from optuna_nas.samplers.genes import Encoder
 from optuna_nas.samplers.history import Network, at_rungs
 from optuna_nas.samplers.improvement import improvement
-from optuna_nas.samplers.surrogate import Columns, Forest, Surrogate
+from optuna_nas.samplers.surrogate import Surrogate
 
 __all__ = ["Fit", "Looked", "Outlook"]
 

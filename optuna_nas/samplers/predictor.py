@@ -37,7 +37,8 @@ class Predictor(ProposingSampler[Proposer]):
         known: Objective name -> a function that tells its exact value for what the space returns,
             without training; or None where that takes too long, so that it is learned from
             trials. The value must not depend on training; NaN where it cannot be told.
-        startup: Networks drawn at random at the start.
+        startup: Networks drawn at random at the start, at most: fewer, down to five for each
+            objective that is not known, where they would cost more than 2.5 full trainings.
         seed: Seed of every choice; None draws one when the sampler is made.
 
     Raises:
@@ -51,7 +52,7 @@ class Predictor(ProposingSampler[Proposer]):
         self,
         space: Callable[[Any], Any] | None = None,
         known: Known | None = None,
-        startup: int = 20,
+        startup: int = 10,
         seed: int | None = None,
     ) -> None:
         if startup < 2:

@@ -15,7 +15,8 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import bare
-from optuna_nas.pruners.freeze_thaw import FreezeThaw
+from optuna_nas.pruners.freeze_thaw import THROUGH, FreezeThaw
+from optuna_nas.samplers.division import first_networks, new_is_due, share_through
 from optuna_nas.samplers.genes import Encoder, genes
 from optuna_nas.samplers.history import END, Network, history, rungs
 from optuna_nas.samplers.outlook import Fit, Looked, Outlook
@@ -49,8 +50,6 @@ FORMS = 24
 LOOKED = "nas:looked"
 """System attribute of a trial: parameters of networks that were looked at before it was proposed,
 and what is known of them."""
-NEW_PER_OLD = 0.5
-"""Steps spent on new networks for each spent on taking up paused ones."""
 REFIT = 0.02
 """Share of further trials after which the surrogate is fitted anew."""
 
@@ -61,7 +60,7 @@ class Proposer(Tried):
     Args:
         space: Draws networks from a trial, or None.
         known: What can be known of a network without training.
-        startup: Networks drawn at random first.
+        startup: Networks drawn at random first, at most.
         seed: Seed of every choice.
     """
 
@@ -78,7 +77,7 @@ class Proposer(Tried):
         super().forget()
         self._typical: list[Mapping[str, float]] = []
         self._told: dict[int, list[Looked]] = {}
-        self._fitted: tuple[int, list[float], Fit] | None = None
+        self._fitted: dict[bool, tuple[int, list[float], Fit]] = {}
 
     def features(self, proposal: Proposal) -> Mapping[str, float]:
         """The genes of a network."""
@@ -88,35 +87,60 @@ class Proposer(Tried):
         """A new network for a trial, or a paused one to be taken up again."""
         rng = generator(self._seed, trial.number)
         networks = list(self.networks.values())
-        if sum(network.seen for network in networks) < self._startup:
+        learned = self._is_known(study).count(False)
+        start = first_networks(study.pruner, self._startup, learned)
+        if sum(network.seen for network in networks) < start:
             return self._cheapest(study, trial, self.at_random(rng), [], rng)
-        fit = self._fit(study, networks)
-        outlook = Outlook(fit, networks, fit.encoder(list(map(self.features_of, networks))))
+        outlook = self._outlook(study, networks)
         pruner = study.pruner
-        if (
-            isinstance(pruner, FreezeThaw)
-            and any(network.paused for network in networks)
-            and not _new_is_due(networks, pruner.steps[0], self._startup)
-        ):
-            return outlook.most_promising(rng)
-        return self._new(study, trial, outlook, rng)
+        if not isinstance(pruner, FreezeThaw):
+            return self._new(study, trial, outlook, rng)
+        told = outlook.fit.surrogate.told
+        through = rng.random() < share_through(told)
+        paused = any(network.paused for network in networks)
+        if through or not paused or new_is_due(networks, pruner, start, told):
+            seen = self._outlook(study, networks, through=True) if through else outlook
+            new = self._new(study, trial, seen, rng)
+            if through:
+                study._storage.set_trial_system_attr(trial._trial_id, THROUGH, True)
+            if new not in self or not paused:
+                return new
+        return outlook.most_promising(rng)
 
-    def _fit(self, study: optuna.Study, networks: Sequence[Network]) -> Fit:
+    def _outlook(
+        self, study: optuna.Study, networks: Sequence[Network], through: bool = False
+    ) -> Outlook:
+        """What the networks are expected to end with; or as if no rungs had ever been seen."""
+        if through:
+            networks = [network for network in networks if not network.paused]
+        fit = self._fit(study, networks, through)
+        return Outlook(fit, networks, fit.encoder(list(map(self.features_of, networks))))
+
+    def _fit(self, study: optuna.Study, networks: Sequence[Network], through: bool) -> Fit:
         """Fit to the trials that finished first, so that it is not done for every trial."""
         finished = sorted((t for t in self.trials if t.state.is_finished()), key=_finish)
         used = len(finished) - len(finished) % max(1, int(REFIT * len(finished)))
-        levels = rungs(study.pruner, networks)
-        if self._fitted is None or self._fitted[:2] != (used, levels):
+        levels = [END] if through else rungs(study.pruner, networks)
+        if self._fitted.get(through, ())[:2] != (used, levels):
             first = sorted(finished[:used], key=lambda t: t.number)
             learned = list(history(first, study.directions).values())
-            described = list(map(self.features_of, learned))
-            encoder = Encoder([d for d, n in zip(described, learned, strict=True) if n.losses])
-            known = self._is_known(study)
-            looked = self._looked(first)
-            columns, random = encoder(described), self._random(described)
-            fit = Fit(learned, columns, encoder, levels, known, random, looked, self._seed)
-            self._fitted = used, levels, fit
-        return self._fitted[2]
+            if through:
+                learned = [network for network in learned if not network.paused]
+            self._fitted[through] = used, levels, self._fit_to(study, learned, first, levels)
+        return self._fitted[through][2]
+
+    def _fit_to(
+        self,
+        study: optuna.Study,
+        networks: Sequence[Network],
+        trials: Sequence[FrozenTrial],
+        levels: Sequence[float],
+    ) -> Fit:
+        described = list(map(self.features_of, networks))
+        encoder = Encoder([d for d, n in zip(described, networks, strict=True) if n.losses])
+        known, looked = self._is_known(study), self._looked(trials)
+        columns, random = encoder(described), self._random(described)
+        return Fit(networks, columns, encoder, levels, known, random, looked, self._seed)
 
     def _random(self, begun: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
         """Genes of networks drawn at random, the same at every call; the first without a space."""
@@ -178,6 +202,7 @@ class Proposer(Tried):
             params = [dict(form.params) for form, _ in looked]
             known = [list(exact.items()) for _, exact in looked]
             study._storage.set_trial_system_attr(trial._trial_id, LOOKED, [params, known])
+            self._told[trial.number] = [(genes(form), exact) for form, exact in looked]
         return proposal
 
     def _forms(self, proposal: Proposal, rng: np.random.Generator) -> list[Proposal]:
@@ -249,13 +274,6 @@ class Proposer(Tried):
         patterns = parents or list(self.networks.values())
         pattern = patterns[int(rng.random() * len(patterns))].distributions
         return Proposal({name: values(name, d) for name, d in pattern.items()}, pattern)
-
-
-def _new_is_due(networks: Sequence[Network], step: int, startup: int) -> bool:
-    """Whether less was spent on new networks, up to their first step, than is their share."""
-    spent = [max((s for s in n.losses if s < END), default=step) for n in networks]
-    old = sum(steps for steps in spent if steps > step)
-    return step * (len(networks) - startup) < NEW_PER_OLD * (old + max(spent))
 
 
 def _finish(trial: FrozenTrial) -> tuple[float, int]:

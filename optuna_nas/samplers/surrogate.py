@@ -10,70 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.tree import ExtraTreeRegressor
 
 from optuna_nas.pareto import Losses
+from optuna_nas.samplers.forest import Columns, Floats, Forest
 
-__all__ = ["Forest", "Surrogate", "Trend"]
+__all__ = ["Surrogate", "Trend"]
 
-Floats = NDArray[np.float64]
-Columns = NDArray[np.float32]
-
-TREES = 60
+MEAN_TREES = 20
+"""Where only their mean counts."""
 FEW = 15
 """Networks from which on what a straight line leaves is learned too."""
-MOST = 500
-"""Networks, the last ones, that this is learned from."""
 NOISE = 0.3
 """Deviation from a straight line assumed before any is seen, in spreads of the values."""
+USUAL_VARIANCE = 0.55
+"""That of a normal distribution whose quartiles are 1 apart, as those of scaled values are."""
 FAR = 5.0
 """Spreads from the median beyond which a loss is no worse: it says only that a network failed."""
-
-
-class Forest:
-    """Extremely randomised trees, half of which see only the columns that tell most.
-
-    Args:
-        columns: Genes (N, C).
-        values: What the networks are worth (N,).
-        telling: How many columns, the first ones, half of the trees see.
-        seed: Seed of the trees.
-        smallest: Fewest networks in a leaf.
-
-    Source: Geurts, Ernst and Wehenkel 2006, doi:10.1007/s10994-006-6226-1.
-    """
-
-    def __init__(
-        self, columns: Columns, values: Floats, telling: int, seed: int, smallest: int = 1
-    ) -> None:
-        seeds = np.random.default_rng(seed)
-        self._trees = []
-        for width in (telling, columns.shape[1]):
-            view = np.ascontiguousarray(columns[:, :width], dtype=np.float32)
-            for _ in range(TREES // 2):
-                # One by one: to copy a tree takes the class for forests longer than to grow it.
-                tree = ExtraTreeRegressor(
-                    max_features=0.5,
-                    min_samples_leaf=smallest,
-                    random_state=int(seeds.integers(2**32)),
-                )
-                self._trees.append((width, tree.fit(view, values, check_input=False).tree_))
-
-    def __call__(self, columns: Columns) -> Floats:
-        """Each tree's prediction (trees, N)."""
-        views = {
-            width: np.ascontiguousarray(columns[:, :width], dtype=np.float32)
-            for width, _ in self._trees
-        }
-        told: Floats = np.stack([tree.predict(views[width])[:, 0] for width, tree in self._trees])
-        return told
-
-    def sample(self, columns: Columns, rng: np.random.Generator) -> Floats:
-        """The predictions of one tree, drawn at random (N,)."""
-        width, tree = self._trees[int(rng.integers(len(self._trees)))]
-        told: Floats = tree.predict(np.ascontiguousarray(columns[:, :width]))[:, 0]
-        return told
 
 
 class Trend:
@@ -89,6 +41,7 @@ class Trend:
 
     Attributes:
         noise: Standard deviation of the values around the linear model.
+        slopes: Slope of each input (D,).
     """
 
     def __init__(
@@ -104,7 +57,7 @@ class Trend:
         self._height = float(values.mean()) if len(values) else 0.0
         moved = inputs - self._centre
         expected = np.full(inputs.shape[1], slope)
-        self._slopes = expected + np.linalg.solve(
+        self.slopes = expected + np.linalg.solve(
             moved.T @ moved + np.eye(len(expected)),
             moved.T @ (values - self._height - moved @ expected),
         )
@@ -112,8 +65,8 @@ class Trend:
         self.noise = float(np.sqrt((left @ left + 3 * NOISE**2) / (len(left) + 3)))
         self._forest = None
         if len(values) >= FEW:
-            both = np.hstack((inputs, columns)).astype(np.float32)[-MOST:]
-            self._forest = Forest(both, left[-MOST:], inputs.shape[1] + telling, seed, smallest=2)
+            both = np.hstack((inputs, columns)).astype(np.float32)
+            self._forest = Forest(both, left, inputs.shape[1] + telling, seed, 2, MEAN_TREES)
 
     def __call__(self, inputs: Floats, columns: Columns) -> Floats:
         """Predictions (N,)."""
@@ -124,7 +77,7 @@ class Trend:
         return told
 
     def _line(self, inputs: Floats) -> Floats:
-        line: Floats = self._height + (inputs - self._centre) @ self._slopes
+        line: Floats = self._height + (inputs - self._centre) @ self.slopes
         return line
 
 
@@ -214,6 +167,15 @@ class Surrogate:
             ends.append(told)
         return self._in_units(ends)
 
+    @property
+    def told(self) -> float:
+        """Share of the variance at the end that the first rung tells; 1 without rungs.
+
+        That of random networks: the fits from rung to rung hold for them too, though networks are
+        taken up again for what they had reached. Of several objectives the one that is told least.
+        """
+        return min((_told(rises) for rises in self._rises if rises), default=1.0)
+
     def _end(
         self, objective: int, known: bool, columns: Columns, values: Floats
     ) -> tuple[Floats, Floats]:
@@ -264,6 +226,14 @@ def _rises(columns: Columns, values: Floats, telling: int, seed: int) -> list[Tr
         rise = Trend(below[both, None], above[both], 1.0, columns[both], telling, seed)
         rises.append(rise)
     return rises
+
+
+def _told(rises: Sequence[Trend]) -> float:
+    signal, noise = USUAL_VARIANCE, 0.0
+    for rise in rises:
+        steep = float(rise.slopes[0]) ** 2
+        signal, noise = steep * signal, steep * noise + rise.noise**2
+    return signal / (signal + noise)
 
 
 def _first(values: Floats) -> Floats:

@@ -31,7 +31,7 @@ def cost(paid):
 
 
 def test_every_method_is_replayed_and_pays_for_what_it_trains(path):
-    methods = ["predictor", "nsga2", "optuna-nsga2", "optuna-tpe", "random"]
+    methods = ["predictor", "nsga2", "optuna-nsga2", "optuna-tpe", "view-tpe", "random"]
     options = ["--seeds", "2", "--budgets", "2,4", "--methods", ",".join(methods), "--json"]
     command = ["bench", "search", "--table", str(path), "--device", "fast", *options]
     told = CliRunner().invoke(main, command)
@@ -57,11 +57,34 @@ def test_every_method_is_replayed_and_pays_for_what_it_trains(path):
         assert at_last == pytest.approx(np.median(fractions))
 
 
+def test_shuffled_low_rungs_are_those_of_other_networks(path):
+    real = load(path, "slow")
+    shuffled = real.with_shuffled_rungs()
+    np.testing.assert_array_equal(shuffled.error[:, -1], real.error[:, -1])
+    np.testing.assert_array_equal(np.sort(shuffled.error[:, 0]), np.sort(real.error[:, 0]))
+    assert abs(np.corrcoef(shuffled.error.T)[0, 1]) < 0.2 < np.corrcoef(real.error.T)[0, 1]
+
+
+def test_low_rungs_can_be_shuffled(path):
+    options = ["--seeds", "1", "--budgets", "2", "--methods", "predictor,predictor-full-only"]
+    command = ["bench", "search", "--table", str(path), "--device", "fast", *options]
+    told = CliRunner().invoke(main, [*command, "--low-rung", "shuffled", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["low_rung"] == "shuffled"
+
+
 def test_a_replay_is_decided_by_its_seed(path):
     problem = load(path, "slow")
     first, second = (replay(problem, "predictor", 3, [3]).paid for _ in range(2))
     assert first == second
     assert replay(problem, "predictor", 4, [3]).paid != first
+
+
+@pytest.mark.parametrize("method", ["view-tpe", "view-nsga2"])
+def test_optunas_samplers_with_a_view_train_few_networks_to_their_end(path, method):
+    problem = load(path, "slow")
+    rungs = [payment.rung for payment in replay(problem, method, 0, [5]).paid[0]]
+    assert 0 < rungs.count(1) < rungs.count(0)
 
 
 def test_equal_structures_are_paid_for_once(arrays, tmp_path):
@@ -87,3 +110,5 @@ def test_bad_options_are_refused(path, tmp_path):
         search.run(str(path), "slow", budgets=[0.01])
     with pytest.raises(DescriptionError, match="method"):
         search.run(str(path), "slow", methods=["guess"])
+    with pytest.raises(DescriptionError, match="low rung among real, shuffled"):
+        search.run(str(path), "slow", low_rung="none")

@@ -4,6 +4,7 @@ import pytest
 import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pruners import FreezeThaw
+from optuna_nas.pruners.freeze_thaw import THROUGH
 
 
 @pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"]])
@@ -40,6 +41,22 @@ def test_steps_passed_between_two_reports_count():
     again.set_user_attr("continues", 0)
     nas.report(again, 7, {"error": 1.0, "cost": 1.0})
     assert not nas.should_prune(again)
+
+
+def test_a_trial_that_goes_through_is_not_paused_but_its_rungs_are_kept():
+    study = optuna.create_study(directions=["minimize"] * 2, pruner=FreezeThaw([2, 5]))
+    trial = study.ask()
+    study._storage.set_trial_system_attr(trial._trial_id, THROUGH, True)
+    for epoch in range(1, 10):
+        nas.report(trial, epoch, {"error": 1 / epoch, "cost": 1.0})
+        assert not nas.should_prune(trial)
+    assert study.trials[0].system_attrs["completed_rung_1"] == [1 / 5, 1.0]
+
+
+def test_the_end_is_not_before_the_last_rung():
+    assert FreezeThaw([2, 5], end=9).end == 9
+    with pytest.raises(DescriptionError, match="end"):
+        FreezeThaw([2, 5], end=4)
 
 
 @pytest.mark.parametrize("steps", [[], [0], [3, 3], [5, 2], [1.5]])

@@ -20,6 +20,7 @@ from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.pruners import FreezeThaw
 from optuna_nas.samplers import Predictor
 
+PRUNED = TrialState.PRUNED
 KNOWN = {"cost": lambda drawn: drawn[1]}
 
 
@@ -75,6 +76,48 @@ def test_paused_networks_are_taken_up_again_and_trained_once(known):
     assert len(set(continued)) == len(continued)
     fresh = [frozenset(t.params.items()) for t in study.trials if "continues" not in t.user_attrs]
     assert len(set(fresh)) == len(fresh)
+
+
+@pytest.mark.parametrize(("end", "start"), [(2, 5), (9, 10), (None, 10)])
+def test_a_dear_start_is_short(end, start):
+    study = create(Predictor(space, KNOWN, seed=1), pruner=FreezeThaw([1], end))
+    study.optimize(train, n_trials=15)
+    first = next(t.number for t in study.trials if "continues" in t.user_attrs)
+    seen = [t for t in study.trials[:first] if "nas:step:1" in t.system_attrs]
+    assert len(seen) in (start, start + 1), "at most one proposal before one is taken up again"
+
+
+@pytest.mark.parametrize("telling", [True, False])
+def test_networks_are_paused_where_the_rung_tells_of_the_end(telling):
+    def trained(trial):
+        error, cost = space(trial)
+        seen = error if telling else np.random.default_rng(trial.number).random()
+        nas.report(trial, 1, {"error": seen, "cost": cost})
+        if nas.should_prune(trial):
+            raise optuna.TrialPruned
+        return error, cost
+
+    study = create(Predictor(space, KNOWN, seed=1), pruner=FreezeThaw([1], end=9))
+    study.optimize(trained, n_trials=50)
+    ended = [t for t in study.trials[-20:] if t.state == TrialState.COMPLETE]
+    through = [t for t in ended if "continues" not in t.user_attrs]
+    assert not through if telling else len(through) > 10
+
+
+def test_when_no_network_is_new_the_paused_ones_are_taken_up_again():
+    def few(trial):
+        width = trial.suggest_int("width", 1, 12)
+        return Architecture((Node("n", "linear", {"width": width}, (INPUT,)),))
+
+    study = create(Predictor(few, seed=0), pruner=FreezeThaw([1], end=27))
+    for _ in range(24):
+        trial = study.ask()
+        width = few(trial).nodes[0].args["width"]
+        nas.report(trial, 1, {"error": 1 / width, "cost": width})
+        pruned = nas.should_prune(trial)
+        study.tell(trial, None if pruned else (1 / width, width), PRUNED if pruned else None)
+    ended = [t.params["width"] for t in study.trials if t.state == TrialState.COMPLETE]
+    assert sorted(ended) == list(range(1, 13))
 
 
 def test_it_finds_more_than_chance():

@@ -36,6 +36,7 @@ LEARNING_RATE = 0.03
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
     "second order": {"order": 2},
+    "warmed up": {"warmup": 10},
     "gumbel": {"weighting": "gumbel"},
     "partial channels": {"partial": 2},
     "entropy": {"penalties": (Entropy(0.5),)},

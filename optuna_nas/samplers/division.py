@@ -18,8 +18,8 @@ to learn from."""
 FEWEST = 5
 """Networks to learn from, for each objective that has to be learned."""
 TELLING = 0.35
-"""Share of the variance at the end that the first rung tells, below which some networks are
-trained to their end at once."""
+"""Share of the variance at the end that a first rung which costs nothing has to tell, or some
+networks are trained to their end at once."""
 NEW_PER_OLD = 0.5
 """Steps spent on new networks for each spent on taking up paused ones, at most."""
 
@@ -32,22 +32,19 @@ def first_networks(pruner: BasePruner, most: int, learned: int) -> int:
         most: Networks to draw where it is not.
         learned: Objectives that are not known without training.
     """
-    if isinstance(pruner, NopPruner):
-        share = 1.0
-    elif isinstance(pruner, FreezeThaw) and pruner.end is not None:
-        share = pruner.steps[0] / pruner.end
-    else:
-        return most
-    return min(most, max(math.ceil(STARTING / share), FEWEST * learned))
+    price = 1.0 if isinstance(pruner, NopPruner) else _price(pruner)
+    return min(most, max(math.ceil(STARTING / price), FEWEST * learned)) if price else most
 
 
-def share_through(told: float) -> float:
+def share_through(pruner: FreezeThaw, told: float) -> float:
     """Share of networks that are trained to their end at once.
 
     Args:
+        pruner: Pauses the others.
         told: Share of the variance at the end that the first rung tells.
     """
-    return max(0.0, 1 - told / TELLING)
+    needed = TELLING + (1 - TELLING) * _price(pruner)
+    return max(0.0, 1 - told / needed)
 
 
 def new_is_due(networks: Iterable[Network], pruner: FreezeThaw, start: int, told: float) -> bool:
@@ -75,6 +72,14 @@ def _share_of_new(pruner: FreezeThaw, told: float) -> float:
     Source: the optimal division between two fidelities for the mean of one, Peherstorfer, Willcox
     and Gunzburger 2016, doi:10.1137/15M1046472.
     """
-    if pruner.end is None or told == 1:
+    price = _price(pruner)
+    if not price or told == 1:
         return NEW_PER_OLD
-    return min(NEW_PER_OLD, math.sqrt(pruner.steps[0] / pruner.end * told / (1 - told)))
+    return min(NEW_PER_OLD, math.sqrt(price * told / (1 - told)))
+
+
+def _price(pruner: BasePruner) -> float:
+    """Share of a full training up to the first rung; 0 where it is not known."""
+    if not isinstance(pruner, FreezeThaw) or pruner.end is None:
+        return 0.0
+    return pruner.steps[0] / pruner.end

@@ -96,7 +96,7 @@ class Proposer(Tried):
         if not isinstance(pruner, FreezeThaw):
             return self._new(study, trial, outlook, rng)
         told = outlook.fit.surrogate.told
-        through = rng.random() < share_through(told)
+        through = rng.random() < share_through(pruner, told)
         paused = any(network.paused for network in networks)
         if through or not paused or new_is_due(networks, pruner, start, told):
             seen = self._outlook(study, networks, through=True) if through else outlook

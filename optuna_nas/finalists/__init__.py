@@ -11,11 +11,13 @@ from optuna_nas.finalists.comparison import baselines
 from optuna_nas.finalists.derived import Further
 from optuna_nas.finalists.distillation import Distilled, distilling
 from optuna_nas.finalists.finalist import Finalist
-from optuna_nas.finalists.finals import Finals, choose_finalists, run_finals
+from optuna_nas.finalists.finals import choose_finalists, run_finals
 from optuna_nas.finalists.forms import export
 from optuna_nas.finalists.inherited import Comparison, FollowUp, compare, follow_up
 from optuna_nas.finalists.pruning import prune
-from optuna_nas.finalists.retraining import Retrained, Retraining
+from optuna_nas.finalists.result import Finals
+from optuna_nas.finalists.retrained import Retrained
+from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
 from optuna_nas.finalists.table import finals_table, plot_finalists

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.evaluation import candidate, weights_of
 from optuna_nas.finalists.forms import Form
-from optuna_nas.finalists.retraining import Retrained
+from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.sealed import Values
 from optuna_nas.objectives import Candidate
 

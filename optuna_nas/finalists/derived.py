@@ -11,7 +11,8 @@ from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.distillation import distilling
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.pruning import prune
-from optuna_nas.finalists.retraining import Retrained, Retraining
+from optuna_nas.finalists.retrained import Retrained
+from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.tuning import tune
 from optuna_nas.study import Search
 from optuna_nas.study.training import OnEpoch

@@ -15,7 +15,7 @@ from torch.nn.functional import kl_div
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.evaluation import candidate
-from optuna_nas.finalists.retraining import Retrained
+from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.model import Classifier
 from optuna_nas.model.recipe import expect_number
 from optuna_nas.study import Search

@@ -13,7 +13,8 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from optuna_nas.exceptions import DataError, StudyError
-from optuna_nas.finalists.retraining import MEASURED, PARAMETER, Retrained, once
+from optuna_nas.finalists.retrained import MEASURED, Retrained
+from optuna_nas.finalists.retraining import PARAMETER, once
 from optuna_nas.measuring.device import fingerprint
 from optuna_nas.objectives import Candidate, Metric
 from optuna_nas.study import Search

@@ -19,7 +19,7 @@ from optuna_nas import backends
 from optuna_nas.backends.export import INPUT, export_program
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.finalists.evaluation import candidate
-from optuna_nas.finalists.retraining import Retrained
+from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.objectives import Candidate, Latency
 
 __all__ = ["DROP", "TOLERANCE", "Form", "export"]

@@ -14,7 +14,7 @@ from optuna_nas.backends.require import require
 from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.finalists.evaluation import candidate
 from optuna_nas.finalists.finalist import Finalist
-from optuna_nas.finalists.retraining import Retrained
+from optuna_nas.finalists.retrained import Retrained
 
 __all__ = ["Pruned", "prune"]
 

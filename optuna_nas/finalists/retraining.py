@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.finalists.retrained import MEASURED, Retrained, judge
 from optuna_nas.model.recipe import Recipe
 from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighted, resolve
 from optuna_nas.spaces import Joint
@@ -31,19 +30,14 @@ from optuna_nas.study.record import Record, records
 from optuna_nas.study.training import OnEpoch
 
 __all__ = [
-    "MEASURED",
     "PARAMETER",
     "Averaging",
-    "Retrained",
     "Retraining",
-    "judge",
     "once",
     "uncapped",
 ]
 
 PARAMETER = f"training.{SEED}"
-MEASURED = "measured"
-"""User attribute of a finalist's study: objective -> what was measured once."""
 SEEDS = IntDistribution(0, 2**31 - 1)
 
 
@@ -69,67 +63,6 @@ class Averaging(WeightAveraging):
             return new
         n = int(steps)
         return torch.lerp(new, average, min(self.decay, (1 + n) / (10 + n)))
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """A finalist, and what its trainings came to.
-
-    Args:
-        finalist: The finalist.
-        search: The search whose trials are its trainings.
-        study: Its study.
-        trained: Seed -> the record of a finished training.
-        missing: Seed -> why there is none.
-        measured: Objective -> what was measured once, on the device, for all trainings.
-    """
-
-    finalist: Finalist
-    search: Search
-    study: optuna.Study
-    trained: Mapping[int, Record]
-    missing: Mapping[int, str]
-    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def values(self, name: str) -> dict[int, float]:
-        """An objective's values by seed; none of what is measured once."""
-        measured = {s: record.measurements.get(name) for s, record in self.trained.items()}
-        return {seed: found["value"] for seed, found in measured.items() if found is not None}
-
-    def mean(self, name: str) -> float:
-        """An objective's mean over the seeds; NaN where there is none."""
-        values = self.values(name).values()
-        if name in self.measured:
-            return float(self.measured[name]["value"])
-        return statistics.fmean(values) if values else math.nan
-
-    def deviation(self, name: str) -> float:
-        """An objective's standard deviation over the seeds; NaN for fewer than two."""
-        values = self.values(name).values()
-        return statistics.stdev(values) if len(values) > 1 else math.nan
-
-    @property
-    def digest(self) -> str:
-        """Identity of the network; empty where nothing was trained."""
-        return next((record.digest for record in self.trained.values()), "")
-
-    @property
-    def trainings(self) -> dict[str, str]:
-        """Seed, as text -> identity of the training."""
-        trials = self.study.get_trials(deepcopy=False)
-        return {
-            str(seed): trials[record.number].user_attrs["training"]
-            for seed, record in self.trained.items()
-        }
-
-    @property
-    def best(self) -> int | None:
-        """The seed with the best first trained objective; None where nothing was trained."""
-        if not self.trained:
-            return None
-        objective = self.search.optimised[judge(self.search)]
-        sign = 1 if objective.direction == "maximize" else -1
-        return max(self.trained, key=lambda s: sign * self.trained[s].values[objective.name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,12 +242,6 @@ def _kept(objectives: Sequence[Objective]) -> list[Objective]:
 
 def _uncapped(terms: Any) -> tuple[tuple[Objective, float], ...]:
     return tuple((uncapped(resolve(part)), weight) for part, weight in terms)
-
-
-def judge(search: Search) -> int:
-    """Place of the objective that says how well a network was trained."""
-    trained = [i for i, o in enumerate(search.optimised) if o.stage == "trained"]
-    return trained[0] if trained else 0
 
 
 def _seed(trial: optuna.trial.FrozenTrial) -> Any:

@@ -16,7 +16,7 @@ import optuna
 
 from optuna_nas.exceptions import SealedError
 from optuna_nas.finalists.evaluation import evaluate
-from optuna_nas.finalists.retraining import Retrained
+from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.locks import host_lock
 
 __all__ = ["TEST_USE", "Values", "sealed_test", "tested", "uses"]

@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.finalist import Finalist
-from optuna_nas.finalists.retraining import judge, uncapped
+from optuna_nas.finalists.retrained import judge
+from optuna_nas.finalists.retraining import uncapped
 from optuna_nas.spaces import Joint
 from optuna_nas.spaces.joint import PREFIX
 from optuna_nas.study import Search

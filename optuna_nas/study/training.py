@@ -7,7 +7,6 @@ import logging
 import random
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,16 +22,15 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
-from optuna_nas.measuring.turns import Training
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
 from optuna_nas.study.acceleration import ChannelsLast, near, precision
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
+from optuna_nas.study.give_way import GiveWay
 
 __all__ = [
     "TRAINER",
-    "GiveWay",
     "OnEpoch",
     "calm",
     "fit",
@@ -160,48 +158,6 @@ def validate(
         with interruptible():
             trainer.validate(module, datamodule=data, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
-class GiveWay(Callback):
-    """Pauses a training between two batches while a worker on this host measures."""
-
-    def __init__(self) -> None:
-        self._waited = 0.0
-        self._training: Training | None = None
-
-    def clock(self) -> float:
-        """Seconds that go by, but for pauses."""
-        return time.monotonic() - self._waited
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begin to train, in the process that does."""
-        device = trainer.strategy.root_device
-        on_gpu = device.type == "cuda"
-        self._training = (
-            Training(partial(torch.cuda.synchronize, device)) if on_gpu else Training()
-        )
-        self._training.__enter__()
-
-    def teardown(self, *_: object, **__: object) -> None:
-        """End the training."""
-        if self._training is not None:
-            self._training.__exit__()
-            self._training = None
-
-    def on_exception(self, *_: object) -> None:
-        """End the training: Lightning does not tear down what raised."""
-        self.teardown()
-
-    def on_train_batch_start(self, *_: object) -> None:
-        """Let a measurement go first."""
-        if self._training is not None:
-            began = time.monotonic()
-            self._training.give_way()
-            self._waited += time.monotonic() - began
-
-    def on_validation_batch_start(self, *_: object) -> None:
-        """Let a measurement go first."""
-        self.on_train_batch_start()
 
 
 def seeded(function: Callable[..., Any], seed: int, *args: Any, **kwargs: Any) -> Any:

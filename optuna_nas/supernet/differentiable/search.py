@@ -19,9 +19,9 @@ from optuna_nas.exceptions import DescriptionError
 from optuna_nas.model import Classifier
 from optuna_nas.names import choose
 from optuna_nas.study.description import describe
+from optuna_nas.study.give_way import GiveWay
 from optuna_nas.study.training import (
     TRAINER,
-    GiveWay,
     calm,
     interruptible,
     seeded,

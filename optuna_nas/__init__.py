@@ -1,6 +1,6 @@
 """Neural architecture search as an Optuna plugin.
 
-    trial -> Space -> Architecture -> Model -> Objectives -> Pruner -> Study -> Report
+    trial -> Space -> Architecture -> Model -> Objectives -> Pruner -> Study -> Report -> Finalists
 
 A space is an ordinary define-by-run function that draws an architecture from a trial; the search
 builds it, measures what it costs, trains it with Lightning while the pruner watches, and leaves

@@ -1,6 +1,12 @@
 """Laws of every registered space; a new space is tested without a new test."""
 
+import json
+import os
+import shutil
+import subprocess
 from dataclasses import fields
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +14,7 @@ import pytest
 import optuna_nas as nas
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.spaces import SPACES
+from optuna_nas.spaces.draws import random_trials
 from optuna_nas.testing import SpaceConformance
 
 
@@ -112,3 +119,34 @@ class TestTabularMLP(SpaceConformance):
     @pytest.fixture
     def input_shape(self) -> tuple[int, ...]:
         return (8,)
+
+
+INTERPRETERS = ("python3.12", "python3.13", "python3.14")
+DIGESTS = """
+import json, sys
+from optuna_nas.architecture import Architecture
+json.dump([Architecture.from_json(text).digest for text in json.load(sys.stdin)], sys.stdout)
+"""
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_digests_are_those_of_other_versions_of_python(interpreter: str) -> None:
+    """Reading and identifying networks needs nothing but Python, so any will do."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    paths = [shutil.which(interpreter), *map(str, pyenv.glob(f"*/bin/{interpreter}"))]
+    runs = (p for p in paths if p and not subprocess.call([p, "-V"], stderr=subprocess.DEVNULL))
+    path = next(runs, None)
+    if path is None:
+        pytest.skip(f"{interpreter} is not installed")
+    drawn = [
+        SPACES[name]()(trial) for name in sorted(SPACES) for trial in islice(random_trials(0), 3)
+    ]
+    found = subprocess.run(
+        [path, "-c", DIGESTS],
+        input=json.dumps([network.to_json() for network in drawn]),
+        env=os.environ | {"PYTHONPATH": str(Path(nas.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == [network.digest for network in drawn]

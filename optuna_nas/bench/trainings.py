@@ -96,9 +96,9 @@ FORMS: dict[tuple[str, bool], Form] = {
         space=CLOTHES,
         data=partial(FashionMNIST, size=12_000, batch_size=64),
         module=partial(Classifier, learning_rate=5e-3, warmup_steps=100),
-        epochs_supernet=20,
-        epochs_standalone=4,
-        trainings=1,
+        epochs_supernet=100,
+        epochs_standalone=8,
+        trainings=2,
         most_flops=6e6,
     ),
 }

@@ -20,6 +20,8 @@ FEWEST = 5
 TELLING = 0.35
 """Share of the variance at the end that a first rung which costs nothing has to tell, or some
 networks are trained to their end at once."""
+NOTHING = 0.15
+"""The same share, below which all are: a rung that tells nothing may seem to tell as much."""
 NEW_PER_OLD = 0.5
 """Steps spent on new networks for each spent on taking up paused ones, at most."""
 
@@ -44,7 +46,7 @@ def share_through(pruner: FreezeThaw, told: float) -> float:
         told: Share of the variance at the end that the first rung tells.
     """
     needed = TELLING + (1 - TELLING) * _price(pruner)
-    return max(0.0, 1 - told / needed)
+    return min(max((needed - told) / (needed - NOTHING), 0.0), 1.0)
 
 
 def new_is_due(networks: Iterable[Network], pruner: FreezeThaw, start: int, told: float) -> bool:

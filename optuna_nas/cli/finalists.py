@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Twice the search's.")
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
+@click.option("--against-random", is_flag=True, help="Run random search of the same cost too.")
 @click.option("--tune", metavar="N", type=int, default=0, help="Tune the best, in N trials.")
 @click.option(
     "--prune", metavar="SHARE", type=float, help="Cut a share of the best one's channels."
@@ -60,6 +61,7 @@ def finalists(
     within: tuple[str, ...],
     trial: tuple[int, ...],
     no_baselines: bool,
+    against_random: bool,
     tune: int,
     prune: float | None,
     distil: bool,
@@ -101,6 +103,7 @@ def finalists(
             _recipe(module, search, smoke, recipe),
             getattr(module, "references", None),
             compare=not no_baselines,
+            against_random=against_random,
             further=Further(tune, prune, distil),
             reason=unseal,
             progress=shown.update,

@@ -7,23 +7,29 @@ search does not beat networks drawn at random from its space.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import optuna
 from torch import nn
 
 from optuna_nas.exceptions import SpaceError
-from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.finalists.finalist import Finalist, of_trial
 from optuna_nas.finalists.references import Reference, references, scaled
+from optuna_nas.finalists.select import select
 from optuna_nas.objectives import STAGES, Candidate
+from optuna_nas.reporting import totals
 from optuna_nas.samplers.virtual import draw, heir
 from optuna_nas.spaces import Joint
 from optuna_nas.spaces.given import Given
 from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study import Search
-from optuna_nas.study.record import Record
+from optuna_nas.study.exhaustion import EXHAUSTED
+from optuna_nas.study.from_scratch import FromScratch
+from optuna_nas.study.record import SUPERNET, Record
+from optuna_nas.study.training import OnEpoch
 
-__all__ = ["average", "baselines"]
+__all__ = ["average", "baselines", "random_search"]
 
 DRAWS = 200
 """Networks that are drawn to find some within the caps."""
@@ -66,6 +72,45 @@ def average(search: Search, count: int) -> list[Finalist]:
             "for fewer, or loosen the caps"
         )
     return kept
+
+
+def random_search(
+    search: Search,
+    study: optuna.Study,
+    rule: str = "best",
+    on_epoch: OnEpoch | None = None,
+) -> list[Finalist]:
+    """What random search finds for as many epochs as the search has spent, supernet included.
+
+    Networks are drawn at random, within the same caps, and trained to the end of the search's
+    budget, in the study `<name>@random`; interrupted, it goes on there.
+
+    Args:
+        search: The search.
+        study: Its study.
+        rule: By which one of its front is taken, as in `select`.
+        on_epoch: As in `Search.run`.
+
+    Source: Li and Talwalkar 2019, arXiv:1902.07638.
+    """
+    own = replace(
+        search,
+        name=f"{search.name}@random",
+        sampler="random",
+        pruner="none",
+        estimator=FromScratch(),
+        fidelity=search.budget,
+    )
+    other = own.study(study._storage)
+    supernet = study.user_attrs.get(SUPERNET, {}).get("epochs", 0)
+    spent = totals(study).epochs + supernet
+    while totals(other).epochs < spent and not other.user_attrs.get(EXHAUSTED):
+        own.run(trials=1, storage=study._storage, on_epoch=on_epoch)
+    found = select(other, 1, rule)
+    return [
+        replace(of_trial(other, record, search.space), name="random search", role="random search")
+        for record in found
+    ]
 
 
 def _within(search: Search, count: int) -> Iterator[Finalist]:

@@ -15,7 +15,9 @@ from optuna_nas.study.record import Record
 
 __all__ = ["DERIVED", "Finalist", "Role", "of_trial"]
 
-Role = Literal["front", "tuned", "distilled", "pruned", "average", "control", "reference"]
+Role = Literal[
+    "front", "tuned", "distilled", "pruned", "random search", "average", "control", "reference"
+]
 DERIVED: tuple[Role, ...] = ("tuned", "distilled", "pruned")
 """What is made of finalists."""
 
@@ -26,9 +28,9 @@ class Finalist:
 
     Args:
         name: What tables call it, such as `trial 12`.
-        role: Of the `front`; `tuned`, `distilled` or `pruned` from one of those; `average` of the
-            space, drawn at random; `control`, made by hand as large as the best of the front; or a
-            `reference` made by hand.
+        role: Of the `front`; `tuned`, `distilled` or `pruned` from one of those; found by `random
+            search` of the same cost; `average` of the space, drawn at random; `control`, made by
+            hand as large as the best of the front; or a `reference` made by hand.
         space: Draws it, and nothing else.
         hyperparameters: Of its training, where a search drew some.
         searched: Its objective values in the search; empty where it was in none.

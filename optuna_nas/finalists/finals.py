@@ -13,7 +13,7 @@ from torch import nn
 
 from optuna_nas.exceptions import DescriptionError, MeasurementError, NASError
 from optuna_nas.finalists.card import register
-from optuna_nas.finalists.comparison import baselines
+from optuna_nas.finalists.comparison import baselines, random_search
 from optuna_nas.finalists.derived import Further
 from optuna_nas.finalists.evaluation import measure
 from optuna_nas.finalists.finalist import Finalist, of_trial
@@ -80,6 +80,7 @@ def run_finals(
     recipe: Retraining | None = None,
     references: Mapping[str, Callable[[], nn.Module]] | None = None,
     compare: bool = True,
+    against_random: bool = False,
     further: Further = Further(),  # noqa: B008 (frozen)
     reason: str = "",
     progress: Progress = lambda text: None,
@@ -96,6 +97,7 @@ def run_finals(
         recipe: How all of them are trained.
         references: Networks of the user's own to compare with, name -> what makes one.
         compare: Whether baselines are trained too.
+        against_random: Whether random search of the same cost is run, and its best compared.
         further: What else is made of the best finalist.
         reason: Why the test may be used again for what was tested before.
         progress: Told what is being done.
@@ -109,6 +111,9 @@ def run_finals(
     folder = _folder(search, study)
     finalists = [of_trial(study, record, search.space) for record in chosen]
     others = baselines(search, chosen, recipe.seeds, references or {}) if compare else []
+    if against_random:
+        progress("random search of the same cost")
+        others = [*random_search(search, study, on_epoch=on_epoch), *others]
     spent = totals(study)
     cost = {
         "trials": sum(spent.counts.values()),

@@ -23,6 +23,7 @@ ROLES = {
     "tuned": "tuned",
     "distilled": "taught by a finalist",
     "pruned": "pruned",
+    "random search": "found by random search",
     "average": "random networks of the space",
     "control": "by hand, of equal size",
     "reference": "by hand",

@@ -85,6 +85,19 @@ def test_baselines_are_trained_by_the_same_recipe_with_the_same_seeds(finish: Fi
     assert sum(len(trace.x) for trace in figure.data) == len(as_json)
 
 
+def test_random_search_gets_what_the_search_has_spent(finish: Finish, study: optuna.Study) -> None:
+    finals = finish(replace(RECIPE, seeds=1), against_random=True)
+    assert [f.retrained.finalist.role for f in finals.finals] == ["front", "random search"]
+    other = optuna.load_study(study_name="small@random", storage=study._storage)
+    spent, own = (nas.reporting.status(one)["epochs"] for one in (other, study))
+    assert own <= spent < own + 2
+    assert {t.user_attrs["outcome"] for t in other.trials} <= {"trained", "reused"}
+    trials = len(other.trials)
+    again = finish(replace(RECIPE, seeds=1), against_random=True)
+    assert len(other.trials) == trials and again.as_json() == finals.as_json()
+    assert finals.verdict != "Nothing was compared with the finalists."
+
+
 def test_what_is_finished_is_read_and_the_test_is_not_used_again(
     finish: Finish, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,12 +210,13 @@ def test_hyperparameters_that_were_searched_are_kept(tmp_path: Path) -> None:
 
 SCRIPT = """
 import sys
-from optuna_nas.finalists import Retraining, choose_finalists, run_finals
+from optuna_nas.finalists import Retraining, choose_finalists, forms, run_finals
 from tests.finalists.conftest import describe_search
 
+forms._time = lambda *_: (None, "")
 search = describe_search()
 study = search.study(sys.argv[1])
-recipe = Retraining(epochs=20, seeds=2, average=0.9)
+recipe = Retraining(epochs=6, seeds=2, average=0.9)
 print("begun", flush=True)
 found = run_finals(search, study, choose_finalists(search, study, 1), recipe, compare=False)
 print(found.finals[0].retrained.values("accuracy"))
@@ -228,7 +242,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_table(
         search,
         study,
         choose_finalists(search, study, 1),
-        Retraining(epochs=20, seeds=2, average=0.9, label="undisturbed"),
+        Retraining(epochs=6, seeds=2, average=0.9, label="undisturbed"),
         compare=False,
         reason="the same trainings, not killed",
     )

@@ -1,7 +1,5 @@
 """What a front costs with inherited weights, and by training each candidate from scratch.
 
-    python -m optuna_nas.bench.one_shot --output one_shot.json
-
 Both searches are of small CNNs on the digits of scikit-learn, by error and FLOPs, with the same
 sampler. What inherited weights find is trained from scratch like all else, and that is counted, as
 is the supernet. Costs are seconds of this process on one thread, so that other work on the machine
@@ -10,13 +8,10 @@ does not count.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,24 +121,3 @@ def _run(
         say(f"{study.study_name} {len(reached)}/{trials}: {reached[-1][0]:.0f} s, {volume:.4f}")
 
     return search.run(trials=trials, storage=storage, callbacks=[note]), reached
-
-
-def main() -> None:
-    """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for name, value in (("candidates", 400), ("trained", 200), ("epochs", 18), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--supernet-epochs", type=int, default=60)
-    parser.add_argument("--finalists", type=int, default=15)
-    parser.add_argument("--output", type=Path)
-    options = vars(parser.parse_args())
-    output = options.pop("output")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    found = json.dumps(bench_one_shot(**options, say=partial(print, flush=True)), indent=2)
-    print(found)
-    if output is not None:
-        output.write_text(found + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -178,6 +179,29 @@ def supernet(
         click.echo(json.dumps(result, indent=2))
     else:
         Console().print(ranks.table(result))
+
+
+@bench.command("one-shot")
+@click.option("--candidates", default=400, show_default=True, type=click.IntRange(1))
+@click.option("--trained", default=260, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@JSON
+def one_shot(candidates: int, trained: int, seed: int, as_json: bool) -> None:
+    """What a front costs with inherited weights, and by training each network from scratch.
+
+    \b
+    optuna-nas bench one-shot --seed 1 --json
+    """
+    from optuna_nas.bench.one_shot import bench_one_shot
+
+    say = partial(click.echo, err=True)
+    found = bench_one_shot(candidates=candidates, trained=trained, seed=seed, say=say)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        if isinstance(value, int | float | str):
+            click.echo(f"{name}: {value}")
 
 
 @bench.command()

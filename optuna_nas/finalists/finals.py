@@ -26,7 +26,7 @@ from optuna_nas.finalists.select import select
 from optuna_nas.reporting import front, totals
 from optuna_nas.study import Search
 from optuna_nas.study.checkpoints import folder_of
-from optuna_nas.study.record import Record
+from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
 
 __all__ = ["FINALS", "choose_finalists", "run_finals"]
@@ -120,6 +120,8 @@ def run_finals(
         "epochs": spent.epochs,
         "seconds": round(spent.seconds, 1),
     }
+    if supernet := study.user_attrs.get(SUPERNET):
+        cost |= {f"supernet {unit}": round(supernet[unit], 1) for unit in ("epochs", "seconds")}
     before = {final["name"]: final for final in study.user_attrs.get(FINALS, [])}
     storage = study._storage
 

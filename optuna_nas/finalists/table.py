@@ -43,7 +43,8 @@ def finals_table(found: Found) -> Table:
         table.add_column(Text(name), justify="right", overflow="fold")
     for name in tested:
         table.add_column(Text(f"{name}\n(test)"), justify="right", overflow="fold")
-    table.add_column("parameters", justify="right")
+    if "parameters" not in names:
+        table.add_column("parameters", justify="right")
     table.add_column("epochs", justify="right")
     role = None
     for final in found:
@@ -52,8 +53,10 @@ def finals_table(found: Found) -> Table:
         role = final["role"]
         cells = [_cell(final["values"][name]) for name in names]
         cells += [_cell((final["test"] or {}).get(name)) for name in tested]
-        size = final["parameters"]
-        cells += ["" if size is None else quantity(size), str(final["cost"]["epochs"])]
+        if "parameters" not in names:
+            size = final["parameters"]
+            cells.append("" if size is None else quantity(size))
+        cells.append(str(final["cost"]["epochs"]))
         table.add_row(Text(final["name"]), *map(Text, cells))
     return table
 

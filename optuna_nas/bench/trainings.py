@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +22,7 @@ from optuna_nas.measuring.device import versions
 from optuna_nas.model import Classifier, build
 from optuna_nas.spaces import CNN, MobileNet
 from optuna_nas.study.description import describe, digest
-from optuna_nas.study.training import TRAINER, seeded
+from optuna_nas.study.training import TRAINER, calm, seeded, using_threads
 from optuna_nas.supernet import evaluate
 
 __all__ = ["FORMS", "Form", "about_alone", "fit", "quietly", "train_alone"]
@@ -153,16 +151,5 @@ def fit(
 @contextmanager
 def quietly() -> Iterator[None]:
     """One thread, and nothing from Lightning that it says of every training."""
-    logger, threads = logging.getLogger("lightning.pytorch"), torch.get_num_threads()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    torch.set_num_threads(1)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-            yield
-    finally:
-        logger.setLevel(level)
-        torch.set_num_threads(threads)
+    with calm(), using_threads(1):
+        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any
 
 import torch
@@ -48,7 +48,7 @@ class EpochSampler(RandomSampler):
     Lightning tells it the epoch.
     """
 
-    def __init__(self, data: TensorData, seed: int) -> None:
+    def __init__(self, data: Sized, seed: int) -> None:
         super().__init__(data)
         self.seed = seed
         self.epoch = 0

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import optuna
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from optuna.trial import FixedTrial
-from torch import nn
 
 from optuna_nas.exceptions import DataError, StudyError
 from optuna_nas.finalists.retrained import MEASURED, Retrained
@@ -19,7 +18,7 @@ from optuna_nas.measuring.device import fingerprint
 from optuna_nas.objectives import Candidate, Metric
 from optuna_nas.study import Search
 from optuna_nas.study.record import noted
-from optuna_nas.study.training import TRAINER, calm, seeded, seeded_setup
+from optuna_nas.study.training import seeded, validate
 from optuna_nas.study.weights import load_weights, weights_path
 
 __all__ = ["candidate", "evaluate", "measure", "weights_of"]
@@ -92,22 +91,16 @@ def evaluate(retrained: Retrained, seed: int) -> dict[str, float]:
     """
     search = retrained.search
     network = candidate(retrained, seed).network
-    logged = seeded(_validate, seed, retrained, network)
+    own = {name: value for name, value in search.trainer.items() if name != "callbacks"}
+    with _tested(search.data, search.seed):
+        make, data = search.make_module, search.data
+        logged = validate(make, network, data, search.seed, own, search.threads)
     metrics = [o for o in search.measured if isinstance(o, Metric)]
     return {objective.name: objective.logged(logged) for objective in metrics}
 
 
-def _validate(retrained: Retrained, network: nn.Module) -> dict[str, float]:
-    search = retrained.search
-    module = search.make_module(network)
-    with calm(), seeded_setup(search.data, search.seed), _tested(search.data):
-        trainer = Trainer(**{**TRAINER, **search.trainer, "callbacks": []})
-        trainer.validate(module, datamodule=search.data, verbose=False)
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
 @contextmanager
-def _tested(data: LightningDataModule) -> Iterator[None]:
+def _tested(data: LightningDataModule, seed: int) -> Iterator[None]:
     """Serve the test split where Lightning asks for validation; sealed again after it."""
     if type(data).test_dataloader is LightningDataModule.test_dataloader:
         raise DataError(
@@ -115,7 +108,7 @@ def _tested(data: LightningDataModule) -> Iterator[None]:
             "test_dataloader; define it, and its split in setup('test')"
         )
     data.prepare_data()
-    data.setup("test")
+    seeded(data.setup, seed, "test")
     vars(data)["val_dataloader"] = data.test_dataloader
     try:
         yield

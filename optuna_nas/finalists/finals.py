@@ -81,7 +81,7 @@ def run_finals(
     references: Mapping[str, Callable[[], nn.Module]] | None = None,
     compare: bool = True,
     against_random: bool = False,
-    further: Further = Further(),  # noqa: B008 (frozen)
+    further: Further | None = None,
     reason: str = "",
     progress: Progress = lambda text: None,
     on_epoch: OnEpoch | None = None,
@@ -130,7 +130,7 @@ def run_finals(
         return recipe(search, finalist, storage, folder / "weights", on_epoch)
 
     trained = [train(finalist, recipe) for finalist in finalists]
-    made = further(search, storage, list(trained), recipe, on_epoch)
+    made = (further or Further())(search, storage, list(trained), recipe, on_epoch)
     trained += [train(finalist, own) for finalist, own in made]
     trained += [train(finalist, recipe) for finalist in others]
     finals = []

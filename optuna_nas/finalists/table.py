@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from optuna_nas.reporting.style import escaped
 from optuna_nas.reporting.text import quantity, with_spread
 
 if TYPE_CHECKING:
@@ -82,13 +83,13 @@ def plot_finalists(found: Found, units: Mapping[str, str]) -> go.Figure:
                 y=[f["values"][y]["mean"] for f in shown],
                 error_x={"array": [f["values"][x]["deviation"] or 0 for f in shown]},
                 error_y={"array": [f["values"][y]["deviation"] or 0 for f in shown]},
-                text=[_escaped(f["name"]) for f in shown],
+                text=[escaped(f["name"]) for f in shown],
             )
     labels = {name: f"{name} ({unit})" if unit else name for name, unit in units.items()}
     figure.update_layout(
         title="Trained in full: mean and deviation over seeds",
-        xaxis_title=_escaped(labels[x]),
-        yaxis_title=_escaped(labels[y]),
+        xaxis_title=escaped(labels[x]),
+        yaxis_title=escaped(labels[y]),
     )
     return figure
 
@@ -98,7 +99,3 @@ def _cell(summary: Mapping[str, Any] | None) -> str:
         return ""
     spread = summary["deviation"] or summary.get("spread")
     return with_spread(summary["mean"], spread)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

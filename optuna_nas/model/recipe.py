@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable
 
@@ -58,7 +59,7 @@ SCHEDULES: dict[str, Callable[[int, int, Callable[[], float]], float]] = {
 """Factor of the learning rate at a step, after so many of warm-up, up to the last."""
 
 
-class Recipe(LightningModule):
+class Recipe(LightningModule, abc.ABC):
     """An optimiser, a schedule of the learning rate, a watch on the loss.
 
     The learning rate rises linearly for `warmup_steps` steps. After that it falls with the inverse
@@ -107,9 +108,9 @@ class Recipe(LightningModule):
         self._make = choose("optimiser", optimiser, OPTIMISERS)
         self._training_loss = torch.zeros(())
 
+    @abc.abstractmethod
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """What a batch is learned from: outputs (B, ...) and targets (B, ...) -> ()."""
-        raise NotImplementedError
 
     def batch_loss(self, x: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
         """The loss of a batch in training, where it takes the inputs (B, ...) too."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from itertools import pairwise
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -76,8 +76,8 @@ def _path(edge: tuple[str, str], height: Mapping[str, int]) -> list[Hashable]:
     return [source, *((edge, row) for row in range(height[source] + 1, height[target])), target]
 
 
-def _levels(path: list[Hashable], height: Mapping[str, int]) -> Iterable[tuple[int, Hashable]]:
-    return enumerate(path, start=height[path[0]])  # type: ignore[index]
+def _levels(path: list[Hashable], height: Mapping[Any, int]) -> Iterable[tuple[int, Hashable]]:
+    return enumerate(path, start=height[path[0]])
 
 
 def _order(rows: Rows, steps: nx.DiGraph[Hashable]) -> None:
@@ -114,7 +114,7 @@ def _columns(
     return columns
 
 
-def _apart(row: list[Hashable], widths: Mapping[str, float], gap: float) -> NDArray[np.float64]:
+def _apart(row: list[Hashable], widths: Mapping[Any, float], gap: float) -> NDArray[np.float64]:
     """Columns of a row that is as narrow as can be; ways take no width."""
-    wide = np.array([widths.get(point, 0.0) for point in row])  # type: ignore[call-overload]
+    wide = np.array([widths.get(point, 0.0) for point in row])
     return np.concatenate(([0.0], np.cumsum((wide[:-1] + wide[1:]) / 2 + gap)))

@@ -22,12 +22,10 @@ class Estimation(abc.ABC):
     """How one trial comes to know it.
 
     Attributes:
-        epochs: Epochs that the trial itself has trained.
         outcome: What a trial is that was seen through, one of `record.OUTCOMES`.
         details: What the record of each of its values says beside it.
     """
 
-    epochs: int = 0
     outcome: ClassVar[str]
     details: ClassVar[Mapping[str, Any]] = {}
 
@@ -38,6 +36,11 @@ class Estimation(abc.ABC):
         Raises:
             optuna.TrialPruned: The network is not worth more.
         """
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the trial itself has trained."""
+        return 0
 
     @property
     @abc.abstractmethod

@@ -76,7 +76,7 @@ class Training(Estimation):
         self._saved = None if folder is None else Saved(folder, name, identity)
 
     @property
-    def epochs(self) -> int:  # type: ignore[override]
+    def epochs(self) -> int:
         """Epochs trained by this trial, less what it goes on from."""
         return self._reached - self._resumed.epochs
 

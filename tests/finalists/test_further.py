@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import optuna_nas as nas
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.backends.require import require
+from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.finalists import Distilled, Finals, Further, choose_finalists, prune, run_finals
 from optuna_nas.finalists.distillation import Teacher, distilling
 from optuna_nas.finalists.tuning import tuning
@@ -25,9 +26,9 @@ ONE_SEED = replace(RECIPE, seeds=1)
 @pytest.fixture
 def torch_pruning(absent: Callable[[str], object]) -> None:
     try:
-        import torch_pruning  # noqa: F401
-    except ImportError:
-        absent("torch-pruning is not installed")
+        require("prune", "torch_pruning")
+    except MeasurementError as missing:
+        absent(str(missing))
 
 
 def test_all_of_them_are_trained_tested_and_shown_beside_the_finalists(

@@ -121,7 +121,7 @@ class TestTabularMLP(SpaceConformance):
         return (8,)
 
 
-INTERPRETERS = ("python3.12", "python3.13", "python3.14")
+INTERPRETERS = ("python3.12", "python3.13")
 DIGESTS = """
 import json, sys
 from optuna_nas.architecture import Architecture
@@ -136,7 +136,7 @@ def test_digests_are_those_of_other_versions_of_python(interpreter: str) -> None
     paths = [shutil.which(interpreter), *map(str, pyenv.glob(f"*/bin/{interpreter}"))]
     runs = (p for p in paths if p and not subprocess.call([p, "-V"], stderr=subprocess.DEVNULL))
     path = next(runs, None)
-    if path is None:
+    if path is None:  # no package of the system, so `.ci/run` cannot install one
         pytest.skip(f"{interpreter} is not installed")
     drawn = [
         SPACES[name]()(trial) for name in sorted(SPACES) for trial in islice(random_trials(0), 3)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import CombinedLoader
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from optuna_nas.datasets.batches import EpochSampler
 from optuna_nas.exceptions import DataError
@@ -62,8 +62,8 @@ class Halves:
         self.probe = next(iter(again(loader, dataset=parts[ARCHITECTURE], sampler=None)))
         return CombinedLoader(served, "min_size")
 
-    def _loader(self, loader: DataLoader[Any], part: Dataset[Any]) -> DataLoader[Any]:
-        sampler = EpochSampler(part, self._seed)  # type: ignore[arg-type]
+    def _loader(self, loader: DataLoader[Any], part: Subset[Any]) -> DataLoader[Any]:
+        sampler = EpochSampler(part, self._seed)
         return again(loader, dataset=part, sampler=sampler, drop_last=True)
 
 

@@ -128,6 +128,7 @@ class Progress(Callback):
     @classmethod
     def of(cls, trainer: Trainer) -> Progress:
         """That of a Trainer's search."""
+        # A connector of Lightning sets it, which type checkers do not see.
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         return next(callback for callback in callbacks if isinstance(callback, cls))
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 @click.option("--trial", metavar="N", multiple=True, type=int, help="Take this one, by hand.")
 @click.option("--seeds", metavar="S", type=click.IntRange(1), help="Trainings of each; 3.")
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Twice the search's.")
+@click.option(
+    "--patience", metavar="N", type=click.IntRange(1), help="End after N epochs without gain."
+)
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
 @click.option("--against-random", is_flag=True, help="Run random search of the same cost too.")

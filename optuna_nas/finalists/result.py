@@ -69,10 +69,7 @@ class Final:
                 if name in retrained.measured
             },
             "test": {name: _summary(found) for name, found in tested.items()} or None,
-            "cost": {
-                "epochs": sum(record.epochs for record in records),
-                "seconds": round(sum(record.seconds for record in records), 1),
-            },
+            "cost": retrained.cost,
             "forms": [form.as_json() for form in self.forms],
             "trainings": retrained.trainings,
             "folder": None if self.folder is None else str(self.folder),

@@ -175,7 +175,7 @@ def _line(status: object, epoch: int, values: Mapping[str, float]) -> str:
 
 
 def _show(finals: Finals, file: Path, as_json: bool) -> None:
-    from optuna_nas.finalists import finals_table, plot_finalists
+    from optuna_nas.reporting import finals_table, plot_finalists
 
     units = {objective.name: objective.unit for objective in finals.search.optimised}
     page = file.with_name(f"{finals.search.name}.finalists.html")
@@ -186,8 +186,6 @@ def _show(finals: Finals, file: Path, as_json: bool) -> None:
         console = Console()
         console.print(finals.verdict, markup=False, highlight=False)
         console.print(finals_table(finals.as_json()))
-        cost = ", ".join(f"{value} {name}" for name, value in finals.cost.items())
-        console.print(f"The search cost {cost}.", markup=False, highlight=False)
         for final in finals.found:
             console.print(f"{final.retrained.finalist.name}: {final.folder}", markup=False)
     for warning in [*finals.warnings, *(note for f in finals.finals for note in f.notes)]:

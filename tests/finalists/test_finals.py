@@ -22,10 +22,9 @@ from optuna_nas.finalists import (
     Finals,
     audit,
     choose_finalists,
-    finals_table,
-    plot_finalists,
     run_finals,
 )
+from optuna_nas.reporting import finals_table, plot_finalists
 from tests.finalists.conftest import RECIPE, describe_search
 
 Finish = Callable[..., Finals]

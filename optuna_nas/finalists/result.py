@@ -133,6 +133,11 @@ class Finals:
             for final in self.finals
             for seed, why in final.retrained.missing.items()
         ]
+        if self.others and not any(f.retrained.finalist.role == "control" for f in self.others):
+            found.append(
+                "no network made by hand could be given the size of the best finalist: nothing "
+                "here says what its size alone is worth"
+            )
         if self.correlation < LOW:
             found.append(
                 f"search and retraining order the finalists differently (Spearman "

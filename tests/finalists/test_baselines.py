@@ -12,7 +12,13 @@ from torch import nn
 
 import optuna_nas as nas
 from optuna_nas.finalists import Finals
-from optuna_nas.finalists.references import mobilenet_v3_small, references, resnet18, scaled
+from optuna_nas.finalists.references import (
+    control,
+    mobilenet_v3_small,
+    references,
+    resnet18,
+    scaled,
+)
 from tests.finalists.conftest import RECIPE
 
 Finish = Callable[..., Finals]
@@ -41,6 +47,23 @@ def test_networks_by_hand_run_and_are_scaled(
     assert make(shape, 7, 4)(torch.zeros(2, *shape)).shape == (2, 7)
     for reference in references(shape, 7).values():
         assert scaled(reference, 1e5).parameters == pytest.approx(1e5, rel=0.4)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 40), (16,)])
+@pytest.mark.parametrize("size", [250, 1_000, 3_000, 20_000, 300_000])
+def test_a_control_has_the_size_of_any_finalist(shape: tuple[int, ...], size: int) -> None:
+    made = control(shape, 10, size)
+    assert made is not None
+    name, network = made
+    residual = len(shape) == 3 and size in (3_000, 300_000)
+    assert (name == "resnet18-like") == residual
+    assert network.parameters == pytest.approx(size, rel=0.25)
+    assert network(None)(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+def test_no_control_pretends_to_a_size_that_it_cannot_have() -> None:
+    assert control((1, 8, 8), 10, 20) is None
+    assert control((16, 4), 10, 1_000) is None
 
 
 def test_inputs_without_a_network_by_hand_have_none() -> None:

@@ -11,14 +11,14 @@ import optuna
 from lightning.pytorch import LightningDataModule
 from torch import nn
 
-from optuna_nas.exceptions import DescriptionError, MeasurementError, NASError
+from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.finalists.card import register
 from optuna_nas.finalists.comparison import baselines, random_search
 from optuna_nas.finalists.cost import search_cost
 from optuna_nas.finalists.derived import Further
 from optuna_nas.finalists.evaluation import measure
 from optuna_nas.finalists.finalist import Finalist, of_trial
-from optuna_nas.finalists.forms import Form, export
+from optuna_nas.finalists.forms import FORMS, Form, export
 from optuna_nas.finalists.result import Final, Finals
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.retraining import Retraining
@@ -151,8 +151,8 @@ def _finish(
     notes = []
     try:
         retrained = measure(retrained, search, study)
-    except MeasurementError as refused:
-        notes.append(f"measure it again by the same command on a quiet machine: {refused}")
+    except MeasurementError as error:
+        notes.append(f"measure it again by the same command on a quiet machine: {error}")
     has_test = (
         type(retrained.search.data).test_dataloader is not LightningDataModule.test_dataloader
     )
@@ -162,24 +162,21 @@ def _finish(
     if finalist.role not in OURS:
         return Final(retrained, tested, notes=notes, cost=cost)
     own, forms = folder / _slug(finalist), _exported(before, retrained, folder)
-    try:
-        forms = forms or export(retrained, best, own)
-    except NASError as error:
-        notes.append(f"not exported: {error}")
-    try:
-        register(retrained, best, own, forms, tested, cost)
-    except DescriptionError as error:
-        notes.append(f"not registered: {error}")
+    if not forms:
+        forms, refused = export(retrained, best, own)
+        notes += refused
+    register(retrained, best, own, forms, tested, cost)
     return Final(retrained, tested, forms, own, notes, cost)
 
 
 def _exported(before: Mapping[str, Any], retrained: Retrained, folder: Path) -> list[Form]:
-    """What these very trainings were exported as, where the files are there."""
+    """What these very trainings were exported as, where all of the files are there."""
     if before.get("trainings") != retrained.trainings:
         return []
     forms = [Form(**form) for form in before["forms"]]
     own = folder / _slug(retrained.finalist)
-    return forms if all((own / form.file).is_file() for form in forms) else []
+    there = len(forms) == FORMS and all((own / form.file).is_file() for form in forms)
+    return forms if there else []
 
 
 def _folder(search: Search, study: optuna.Study) -> Path:

@@ -145,7 +145,7 @@ def test_the_folder_rebuilds_the_network_with_this_package_alone(
     assert subprocess.run(script, cwd=final.folder, timeout=120, capture_output=True).returncode
 
 
-def test_a_space_of_modules_is_exported_but_not_registered(tmp_path: Path) -> None:
+def test_a_network_without_a_graph_is_rebuilt_from_its_program(tmp_path: Path) -> None:
     def space(trial: optuna.Trial) -> nn.Module:
         width = trial.suggest_int("width", 4, 8)
         return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
@@ -155,8 +155,36 @@ def test_a_space_of_modules_is_exported_but_not_registered(tmp_path: Path) -> No
     final = run_finals(
         search, study, choose_finalists(search, study, 1), replace(RECIPE, seeds=1), compare=False
     ).finals[0]
-    assert any("can only be rebuilt by the code of the study" in note for note in final.notes)
-    assert final.folder is not None and not (final.folder / "card.json").exists()
+    assert final.folder is not None and not (final.folder / "architecture.json").exists()
+    assert "returned a module, so that its graph is not known" in " ".join(
+        (final.folder / "card.md").read_text().split()
+    )
+    script = [sys.executable, "rebuild.py"]
+    assert subprocess.run(script, cwd=final.folder, timeout=120).returncode == 0
+
+
+class Bessel(nn.Module):
+    """Its operator is none of ONNX."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.special.i0e(x)
+
+
+def test_what_onnx_lacks_is_said_and_the_rest_is_exported(
+    tmp_path: Path, onnxruntime: None
+) -> None:
+    def space(trial: optuna.Trial) -> nn.Module:
+        width = trial.suggest_int("width", 4, 8)
+        hidden = nn.Flatten(), nn.Linear(64, width), Bessel()
+        return nn.Sequential(*hidden, nn.Linear(width, 10))
+
+    search = describe_search(space=space)
+    study = search.run(trials=1, storage=f"sqlite:///{tmp_path}/own.db")
+    final = run_finals(
+        search, study, choose_finalists(search, study, 1), replace(RECIPE, seeds=1), compare=False
+    ).finals[0]
+    assert [form.name for form in final.forms] == ["pytorch"]
+    assert any("i0e" in note for note in final.notes)
 
 
 def test_a_front_that_is_too_small_and_a_study_without_trials_say_what_to_do(

@@ -15,7 +15,7 @@ from optuna.distributions import IntDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.exceptions import DescriptionError, StudyError
 from optuna_nas.finalists.callbacks import Averaging, KeepBest
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.retrained import MEASURED, Retrained, judge
@@ -146,7 +146,13 @@ class Retraining:
         inherits = self.fine_tune and isinstance(finalist.space, Given)
         estimator = _inheriting(search, storage) if inherits else None
         own = self.search(search, finalist, weights, estimator)
-        study = own.study(storage)
+        try:
+            study = own.study(storage)
+        except StudyError as error:
+            raise StudyError(
+                f"{error}; another recipe can be tried beside it under another label "
+                "(Retraining(label=...), --label NAME)"
+            ) from None
         requeue(study)
         under_way = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
         begun = {_seed(trial) for trial in study.get_trials(deepcopy=False, states=under_way)}

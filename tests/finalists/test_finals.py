@@ -107,7 +107,7 @@ def test_another_recipe_or_other_data_under_one_label_are_refused(
     finish: Finish, study: optuna.Study
 ) -> None:
     finish()
-    with pytest.raises(StudyError, match=r"fidelity.epochs: 2 -> 3"):
+    with pytest.raises(StudyError, match=r"(?s)fidelity.epochs: 2 -> 3.*--label NAME"):
         finish(replace(RECIPE, epochs=3))
     data = nas.datasets.Digits(validation=0.3, batch_size=128)
     other = describe_search(data=data)

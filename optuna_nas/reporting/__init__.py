@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
     from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
+    from optuna_nas.reporting.finalists import finals, finals_table, plot_finalists, verdict
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
     from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
@@ -39,9 +40,12 @@ _HOME = {
     "LiveView": "live",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
+    "finals": "finalists",
+    "finals_table": "finalists",
     "front_table": "table",
     "measurements_table": "measurements",
     "networks_table": "table",
+    "plot_finalists": "finalists",
     "plot_front": "plots",
     "plot_hypervolume": "plots",
     "plot_learning_curves": "plots",
@@ -49,6 +53,7 @@ _HOME = {
     "remeasured_tables": "measurements",
     "save_diagram": "diagrams",
     "serve": "dashboard",
+    "verdict": "finalists",
     "write_report": "html",
 }
 
@@ -58,12 +63,15 @@ __all__ = [
     "Totals",
     "diagram",
     "feasibility_table",
+    "finals",
+    "finals_table",
     "front",
     "front_json",
     "front_table",
     "hypervolume_history",
     "measurements_table",
     "networks_table",
+    "plot_finalists",
     "plot_front",
     "plot_hypervolume",
     "plot_learning_curves",
@@ -73,6 +81,7 @@ __all__ = [
     "serve",
     "status",
     "totals",
+    "verdict",
     "write_report",
 ]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from optuna_nas.exceptions import StudyError
@@ -15,7 +15,7 @@ from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
 from optuna_nas.study.sqlite import write_ahead
 
-__all__ = ["connect", "hold_to", "load", "mark", "masked", "staging"]
+__all__ = ["connect", "hold_to", "in_memory", "load", "mark", "masked", "staging"]
 
 
 def connect(storage: str | BaseStorage) -> BaseStorage:
@@ -46,6 +46,14 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
             f"cannot open the storage {masked(storage)}: {_first_line(error)}; "
             "see whether it is there, and may be read and written"
         ) from error
+
+
+def in_memory(storage: BaseStorage) -> bool:
+    """Whether a storage ends with this process."""
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, RDBStorage) and backend.engine.dialect.name == "sqlite":
+        return (backend.engine.url.database or ":memory:") == ":memory:"
+    return isinstance(backend, InMemoryStorage)
 
 
 def load(name: str, storage: str | BaseStorage) -> optuna.Study:

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial
 from optuna_nas.exceptions import DescriptionError, SearchStopped
 from optuna_nas.study.loop import Ended, Permits
 from optuna_nas.study.messages import Died, Epoch, Message, Ready, Said
-from optuna_nas.study.storage import in_memory
+from optuna_nas.study.opening import in_memory
 from optuna_nas.study.workers import Workers
 
 if TYPE_CHECKING:

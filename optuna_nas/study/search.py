@@ -49,7 +49,7 @@ from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS
 from optuna_nas.study.loop import Callbacks, in_turn, run_trials
 from optuna_nas.study.remeasure import Progress
-from optuna_nas.study.storage import connect
+from optuna_nas.study.opening import connect
 from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.study.transfer import measure_anew
 from optuna_nas.study.trial import TrialRun

@@ -24,7 +24,7 @@ from optuna_nas.study.interrupts import Interrupts
 from optuna_nas.study.loop import cheap_collection, run_trial
 from optuna_nas.study.messages import Died, Epoch, Forward, Line, Ready
 from optuna_nas.study.sqlite import write_ahead
-from optuna_nas.study.storage import connect
+from optuna_nas.study.opening import connect
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
+import cloudpickle
 
 from optuna_nas.cli.group import debugging, fail
 from optuna_nas.exceptions import NASError, StudyError
@@ -65,6 +66,8 @@ def load_file(file: Path, hint: str) -> ModuleType:
         raise click.BadParameter(
             f"{file} cannot be loaded: {type(error).__name__}: {error}", param_hint=hint
         ) from error
+    if sys.modules.get(file.stem) is module:  # other processes are sent what was loaded here
+        cloudpickle.register_pickle_by_value(module)
     return module
 
 

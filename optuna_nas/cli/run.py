@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     import optuna
 
     from optuna_nas.study import Search
+    from optuna_nas.study.workers import Workers
 
 
 @main.command()
@@ -33,6 +30,15 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
+@click.option("--workers", metavar="N", type=click.IntRange(1), help="Processes for the trials.")
+@click.option(
+    "--per-device",
+    metavar="K",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Workers that share a GPU.",
+)
 @SMOKE
 @JSON
 def run(
@@ -42,6 +48,8 @@ def run(
     timeout: float | None,
     seed: int | None,
     remeasure: bool,
+    workers: int | None,
+    per_device: int,
     smoke: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +60,10 @@ def run(
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
+    optuna-nas run studies/digits_cnn.py --workers 2
     """
+    from optuna_nas.study.workers import Workers
+
     search = load_search(file, smoke)
     if seed is not None:
         search = replace(search, seed=seed)
@@ -67,7 +78,8 @@ def run(
     if not study.get_trials(deepcopy=False):
         print_feasibility(study)
     try:
-        _optimise(search, study, trials, timeout, Console(stderr=as_json))
+        crew = Workers(workers, per_device) if workers else None
+        _optimise(search, study, trials, timeout, crew, Console(stderr=as_json))
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"))
@@ -78,12 +90,14 @@ def _optimise(
     study: optuna.Study,
     trials: int | None,
     timeout: float | None,
+    workers: Workers | None,
     console: Console,
 ) -> None:
     from optuna_nas.reporting import LiveView
+    from optuna_nas.study.interrupts import Interrupts
 
     count = search.trials if trials is None else trials
-    interrupts = _Interrupts()
+    interrupts = Interrupts()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
@@ -96,29 +110,7 @@ def _optimise(
             timeout=timeout,
             callbacks=[view.update, interrupts.check],
             on_epoch=on_epoch,
+            workers=workers,
         )
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)
-
-
-class _Interrupts:
-    """Ctrl-C and SIGTERM as KeyboardInterrupt, once no storage is being read or written."""
-
-    def __init__(self) -> None:
-        self.caught = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._raise)
-
-    def check(self, *_: object) -> None:
-        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
-        if self.caught:
-            raise KeyboardInterrupt
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.caught = True
-        while frame is not None:
-            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
-                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
-from optuna_nas.study.sqlite import write_ahead
+from optuna_nas.study.opening import connect, working
 
-__all__ = ["connect", "hold_to", "load", "mark", "masked", "staging"]
-
-
-def connect(storage: str | BaseStorage) -> BaseStorage:
-    """Open a storage given by its URL, as Optuna's command line does.
-
-    Raises:
-        StudyError: The URL is not one that Optuna knows, its driver is not installed, or nothing
-            answers there. Passwords are left out of the message.
-    """
-    if isinstance(storage, BaseStorage):
-        return optuna.storages.get_storage(storage)
-    try:
-        opened = optuna.storages.get_storage(storage)
-        write_ahead(opened)
-        return opened
-    except ImportError as error:
-        raise StudyError(
-            f"the driver of {masked(storage)} is not installed: {error}; "
-            f'pip install "optuna-nas[{_extra(storage)}]"'
-        ) from error
-    except (ValueError, ArgumentError) as error:
-        raise StudyError(
-            "expected a URL such as sqlite:///studies/name.db or "
-            f"postgresql://user@host/database, got {masked(storage)}: {_first_line(error)}"
-        ) from error
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(
-            f"cannot open the storage {masked(storage)}: {_first_line(error)}; "
-            "see whether it is there, and may be read and written"
-        ) from error
+__all__ = ["hold_to", "load", "mark", "staging"]
 
 
 def load(name: str, storage: str | BaseStorage) -> optuna.Study:
@@ -104,18 +72,3 @@ def mark(study: optuna.Study, described: Mapping[str, Any]) -> None:
 def staging(name: str) -> str:
     """Name of the study that holds the trials of another while they are measured anew."""
     return f"{name}@remeasuring"
-
-
-def masked(text: str) -> str:
-    """Text with the passwords of URLs in it replaced by stars."""
-    return re.sub(r"(\w+://[^:/@\s]+):[^@\s]*@", r"\1:***@", text)
-
-
-def _first_line(error: Exception) -> str:
-    return masked(str(error).strip().splitlines()[0])
-
-
-def _extra(url: str) -> str:
-    return {"postgresql": "postgresql", "mysql": "mysql", "redis": "redis"}.get(
-        re.split(r"[+:]", url)[0], "all"
-    )

@@ -80,23 +80,26 @@ def _optimise(
     timeout: float | None,
     console: Console,
 ) -> None:
-    from optuna_nas.reporting import LiveView
+    from optuna_nas.reporting import LiveView, Panels
 
     count = search.trials if trials is None else trials
-    interrupts = _Interrupts()
+    interrupts, panels = _Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 
-    with LiveView(study, count, timeout, console) as view:
-        search.run(
-            trials=count,
-            storage=study._storage,
-            timeout=timeout,
-            callbacks=[view.update, interrupts.check],
-            on_epoch=on_epoch,
-        )
+    try:
+        with LiveView(study, count, timeout, console) as view:
+            search.run(
+                trials=count,
+                storage=study._storage,
+                timeout=timeout,
+                callbacks=[view.update, panels, interrupts.check],
+                on_epoch=on_epoch,
+            )
+    finally:
+        panels.end(study)
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)
 

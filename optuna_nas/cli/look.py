@@ -84,7 +84,7 @@ def dashboard(file: Path, storage: str | None, smoke: bool, port: int, browser: 
     from optuna_nas.reporting import serve
 
     study = load_study(file, storage, smoke)
-    serve(study._storage, port=port, open_browser=browser)
+    serve(study, port=port, open_browser=browser)
 
 
 def print_feasibility(study: optuna.Study) -> None:

@@ -93,24 +93,27 @@ def _optimise(
     workers: Workers | None,
     console: Console,
 ) -> None:
-    from optuna_nas.reporting import LiveView
+    from optuna_nas.reporting import LiveView, Panels
     from optuna_nas.study.interrupts import Interrupts
 
     count = search.trials if trials is None else trials
-    interrupts = Interrupts()
+    interrupts, panels = Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 
-    with LiveView(study, count, timeout, console) as view:
-        search.run(
-            trials=count,
-            storage=study._storage,
-            timeout=timeout,
-            callbacks=[view.update, interrupts.check],
-            on_epoch=on_epoch,
-            workers=workers,
-        )
+    try:
+        with LiveView(study, count, timeout, console) as view:
+            search.run(
+                trials=count,
+                storage=study._storage,
+                timeout=timeout,
+                callbacks=[view.update, panels, interrupts.check],
+                on_epoch=on_epoch,
+                workers=workers,
+            )
+    finally:
+        panels.end(study)
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)

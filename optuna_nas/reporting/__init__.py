@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
     from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
+    from optuna_nas.reporting.panels import Panels
     from optuna_nas.reporting.plots import (
         plot_front,
         plot_hypervolume,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "LiveView": "live",
+    "Panels": "panels",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
     "finals": "finalists",
@@ -60,6 +62,7 @@ _HOME = {
 __all__ = [
     "HypervolumeHistory",
     "LiveView",
+    "Panels",
     "Totals",
     "diagram",
     "feasibility_table",

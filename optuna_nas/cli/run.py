@@ -70,7 +70,7 @@ def run(
         _optimise(search, study, trials, timeout, Console(stderr=as_json))
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"))
+        save_report(study, file.with_name(f"{search.name}.html"), search.space)
 
 
 def _optimise(

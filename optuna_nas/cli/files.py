@@ -28,6 +28,7 @@ __all__ = [
     "load_file",
     "load_search",
     "load_study",
+    "open_named",
     "open_study",
     "search_of",
     "storage_url",
@@ -101,10 +102,15 @@ def load_study(file: Path, storage: str | None, smoke: bool) -> optuna.Study:
 
 
 def open_study(search: Search, url: str) -> optuna.Study:
-    """Open a study that is there; looking never creates a file."""
+    """Open the study of a search that is there; looking never creates a file."""
+    return open_named(search.name, url)
+
+
+def open_named(name: str, url: str) -> optuna.Study:
+    """Open a study by its name, where it is there."""
     from optuna_nas.study.storage import load
 
     path = re.sub(r"\?.*", "", url).removeprefix("sqlite:///")
     if url.startswith("sqlite:///") and not Path(path).exists():
         raise StudyError(f"expected a study in {path}, got no such file; run it first")
-    return load(search.name, url)
+    return load(name, url)

@@ -82,7 +82,7 @@ def run(
         _optimise(search, study, trials, timeout, crew, Console(stderr=as_json))
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"))
+        save_report(study, file.with_name(f"{search.name}.html"), search.space)
 
 
 def _optimise(

@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
     from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
+    from optuna_nas.reporting.notebook import study_report
     from optuna_nas.reporting.panels import Panels
     from optuna_nas.reporting.plots import (
+        plot_cost,
         plot_front,
         plot_hypervolume,
+        plot_importances,
         plot_learning_curves,
+        plot_preferences,
         plot_rungs,
     )
     from optuna_nas.reporting.table import front_table, networks_table
@@ -47,14 +51,18 @@ _HOME = {
     "front_table": "table",
     "measurements_table": "measurements",
     "networks_table": "table",
+    "plot_cost": "plots",
     "plot_finalists": "finalists",
     "plot_front": "plots",
     "plot_hypervolume": "plots",
+    "plot_importances": "plots",
     "plot_learning_curves": "plots",
+    "plot_preferences": "plots",
     "plot_rungs": "plots",
     "remeasured_tables": "measurements",
     "save_diagram": "diagrams",
     "serve": "dashboard",
+    "study_report": "notebook",
     "verdict": "finalists",
     "write_report": "html",
 }
@@ -74,15 +82,19 @@ __all__ = [
     "hypervolume_history",
     "measurements_table",
     "networks_table",
+    "plot_cost",
     "plot_finalists",
     "plot_front",
     "plot_hypervolume",
+    "plot_importances",
     "plot_learning_curves",
+    "plot_preferences",
     "plot_rungs",
     "remeasured_tables",
     "save_diagram",
     "serve",
     "status",
+    "study_report",
     "totals",
     "verdict",
     "write_report",

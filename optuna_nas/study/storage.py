@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
-from optuna_nas.study.sqlite import write_ahead
+from optuna_nas.study.relational import Relational
 
 __all__ = ["connect", "hold_to", "load", "mark", "masked", "staging"]
 
@@ -25,12 +25,12 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
         StudyError: The URL is not one that Optuna knows, its driver is not installed, or nothing
             answers there. Passwords are left out of the message.
     """
+    if isinstance(storage, RDBStorage):
+        return Relational(storage)
     if isinstance(storage, BaseStorage):
-        return optuna.storages.get_storage(storage)
+        return storage
     try:
-        opened = optuna.storages.get_storage(storage)
-        write_ahead(opened)
-        return opened
+        return Relational(RDBStorage(storage))
     except ImportError as error:
         raise StudyError(
             f"the driver of {masked(storage)} is not installed: {error}; "

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON",
+    "PER_DEVICE",
     "SMOKE",
     "STORAGE",
     "STUDY",
+    "WORKERS",
     "load_file",
     "load_search",
     "load_study",
@@ -36,7 +38,21 @@ __all__ = [
 
 STUDY = click.argument("file", metavar="STUDY.py", type=click.Path(path_type=Path))
 STORAGE = click.option(
-    "--storage", metavar="URL", help="Where the study is; by default NAME.db beside STUDY.py."
+    "--storage",
+    metavar="URL",
+    envvar="OPTUNA_NAS_STORAGE",
+    help="Where the study is; by default NAME.db beside STUDY.py.",
+)
+WORKERS = click.option(
+    "--workers", metavar="N", type=click.IntRange(1), help="Run the trials in N processes."
+)
+PER_DEVICE = click.option(
+    "--per-device",
+    metavar="K",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share a GPU.",
 )
 SMOKE = click.option("--smoke", is_flag=True, help="The same search in seconds, as NAME-smoke.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_search, open_study, storage_url
+from optuna_nas.cli.files import (
+    JSON,
+    PER_DEVICE,
+    SMOKE,
+    STORAGE,
+    STUDY,
+    WORKERS,
+    load_search,
+    open_study,
+    storage_url,
+)
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
 
@@ -30,15 +40,8 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
-@click.option("--workers", metavar="N", type=click.IntRange(1), help="Processes for the trials.")
-@click.option(
-    "--per-device",
-    metavar="K",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Workers that share a GPU.",
-)
+@WORKERS
+@PER_DEVICE
 @SMOKE
 @JSON
 def run(
@@ -62,6 +65,7 @@ def run(
     optuna-nas run studies/digits_cnn.py --trials 50
     optuna-nas run studies/digits_cnn.py --workers 2
     """
+    from optuna_nas.study.source import keep
     from optuna_nas.study.workers import Workers
 
     search = load_search(file, smoke)
@@ -77,26 +81,29 @@ def run(
         )
     if not study.get_trials(deepcopy=False):
         print_feasibility(study)
+    keep(study, file, smoke)
+    crew = Workers(workers, per_device) if workers else None
+    count = search.trials if trials is None else trials
     try:
-        crew = Workers(workers, per_device) if workers else None
-        _optimise(search, study, trials, timeout, crew, Console(stderr=as_json))
+        optimise(search, study, Console(stderr=as_json), count, timeout, workers=crew)
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"), search.space)
 
 
-def _optimise(
+def optimise(
     search: Search,
     study: optuna.Study,
-    trials: int | None,
-    timeout: float | None,
-    workers: Workers | None,
     console: Console,
+    trials: int,
+    timeout: float | None,
+    until: int | None = None,
+    workers: Workers | None = None,
 ) -> None:
+    """Run trials of a study, and show them; the arguments are those of `Search.run`."""
     from optuna_nas.reporting import LiveView, Panels
     from optuna_nas.study.interrupts import Interrupts
 
-    count = search.trials if trials is None else trials
     interrupts, panels = Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
@@ -104,11 +111,12 @@ def _optimise(
         view.epoch(trial, epoch, values)
 
     try:
-        with LiveView(study, count, timeout, console) as view:
+        with LiveView(study, trials, timeout, console) as view:
             search.run(
-                trials=count,
+                trials=trials,
                 storage=study._storage,
                 timeout=timeout,
+                until=until,
                 callbacks=[view.update, panels, interrupts.check],
                 on_epoch=on_epoch,
                 workers=workers,

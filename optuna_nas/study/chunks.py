@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial
 
-__all__ = ["ChunkedStorage", "joined", "pieces"]
+__all__ = ["ChunkedStorage", "Pieces", "joined", "pieces", "whole"]
 
 MARK = "nas:chunks"
 LONGEST = 65_000
 """Bytes of JSON that are kept whole."""
 PIECE = 30_000
 """Characters of a piece, each of which may be escaped."""
+
+Pieces = Callable[[str, Any], Iterable[tuple[str, Any]]]
+"""Key and value of an attribute -> those to store."""
+
+
+def whole(key: str, value: Any) -> Iterable[tuple[str, Any]]:
+    """An attribute as it is."""
+    return ((key, value),)
 
 
 def pieces(key: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -39,12 +47,12 @@ def pieces(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 def joined(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of which `pieces` are stored."""
 
-    def whole(value: Any) -> Any:
+    def one(value: Any) -> Any:
         if not (isinstance(value, dict) and MARK in value):
             return value
         return json.loads("".join(stored[name] for name in value[MARK]))
 
-    return {k: whole(v) for k, v in stored.items() if not k.startswith(f"{MARK}:")}
+    return {k: one(v) for k, v in stored.items() if not k.startswith(f"{MARK}:")}
 
 
 class ChunkedStorage(RDBStorage):

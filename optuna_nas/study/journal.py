@@ -1,4 +1,4 @@
-"""Optuna's journals, in a file and in Redis, so that neither a crash nor a stranger spoils them."""
+"""Optuna's journals, in a file and in Redis, that neither a crash nor a stranger spoils."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ __all__ = [
     "Callbacks",
     "Ended",
     "Permits",
+    "begun",
     "cheap_collection",
     "in_turn",
     "run_trial",
@@ -71,6 +72,7 @@ def run_trials(
     ended: Ended,
     trials: int,
     timeout: float | None,
+    until: int | None,
     callbacks: Callbacks,
     max_failures: int,
     exhaustion: Exhaustion,
@@ -84,6 +86,7 @@ def run_trials(
         ended: Runs trials: `in_turn` in this process, or in several.
         trials: How many to run.
         timeout: Seconds after which no further trial begins.
+        until: Trials of the study, those of all workers on it, after which none begins here.
         callbacks: Called with the study and each trial that ends.
         max_failures: After more failures of one kind in a row it stops.
         exhaustion: Looks for new networks where the sampler repeats itself, and says when there
@@ -93,7 +96,12 @@ def run_trials(
         SearchStopped: Too many trials in a row failed for the same reason.
     """
     stop = StopOnFailures(max_failures)
-    permits = Permits(trials, timeout, lambda: stop.stopped or bool(exhaustion.said))
+
+    def stopped() -> bool:
+        enough = until is not None and begun(study) >= until
+        return enough or stop.stopped or bool(exhaustion.said)
+
+    permits = Permits(trials, timeout, stopped)
     _requeue(study)
     exhaustion.begin(study)
     with closing(ended(study, permits)) as trials_ended:
@@ -120,6 +128,14 @@ def in_turn(objective: Callable[[optuna.Trial], list[float]]) -> Ended:
                 yield run_trial(study, objective)
 
     return ended
+
+
+def begun(study: optuna.Study) -> int:
+    """How many trials of a study have ended, or run; not those that are to be taken up again."""
+    outcomes = {"lost", "interrupted"}
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+    trials = study.get_trials(deepcopy=False, states=states)
+    return sum(trial.user_attrs.get("outcome") not in outcomes for trial in trials)
 
 
 def run_trial(

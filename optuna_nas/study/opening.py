@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import (
     BaseStorage,
     GrpcStorageProxy,
     InMemoryStorage,
     JournalStorage,
     RDBStorage,
-    _CachedStorage,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.chunks import ChunkedStorage
 from optuna_nas.study.journal import FileJournal, RedisJournal
-from optuna_nas.study.sqlite import write_ahead
+from optuna_nas.study.relational import Relational
 
 __all__ = ["connect", "in_memory", "masked", "working"]
 
@@ -48,11 +48,25 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
             or it was written by another version of Optuna. Passwords are left out of the message.
     """
     if isinstance(storage, BaseStorage):
-        return optuna.storages.get_storage(storage)
-    with working(storage):
-        opened = _open(storage)
-        write_ahead(opened)
-        return opened
+        return Relational(storage) if isinstance(storage, RDBStorage) else storage
+    name = masked(storage)
+    try:
+        with working(storage):
+            return _open(storage)
+    except ImportError as error:
+        extra = EXTRAS.get(_scheme(name), _scheme(name) or "all")
+        raise StudyError(
+            f"the driver of {name} is not installed: {_first_line(error)}; "
+            f'pip install "optuna-nas[{extra}]"'
+        ) from error
+    except (ValueError, ArgumentError) as error:
+        raise StudyError(
+            "expected a URL such as sqlite:///studies/name.db, postgresql://user@host/database, "
+            f"redis://host:6379, grpc://host:13000 or name.journal, got {name}: "
+            f"{_first_line(error)}"
+        ) from error
+    except RuntimeError as error:  # its tables are those of another version of Optuna
+        raise StudyError(f"cannot use the storage {name}: {masked(str(error))}") from error
 
 
 @contextmanager
@@ -65,27 +79,16 @@ def working(storage: str | BaseStorage) -> Iterator[None]:
     Raises:
         StudyError: What went wrong, and what to do.
     """
-    name = masked(storage) if isinstance(storage, str) else type(storage).__name__
     try:
         yield
-    except ImportError as error:
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        name = masked(storage) if isinstance(storage, str) else type(storage).__name__
         raise StudyError(
-            f"the driver of {name} is not installed: {_first_line(error)}; "
-            f'pip install "optuna-nas[{EXTRAS.get(_scheme(name), _scheme(name) or "all")}]"'
-        ) from error
-    except (ValueError, ArgumentError) as error:
-        raise StudyError(
-            "expected a URL such as sqlite:///studies/name.db, postgresql://user@host/database, "
-            f"redis://host:6379, grpc://host:13000 or name.journal, got {name}: "
-            f"{_first_line(error)}"
-        ) from error
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, OSError) as error:
-        raise StudyError(
-            f"cannot use the storage {name}: {_first_line(error)}; "
+            f"cannot use the storage {name}: {_first_line(error.__cause__ or error)}; "
             "see whether it is there, and may be read and written"
         ) from error
-    except RuntimeError as error:  # tables of another version of Optuna
-        raise StudyError(f"cannot use the storage {name}: {masked(str(error))}") from error
 
 
 def in_memory(storage: BaseStorage) -> bool:
@@ -112,8 +115,8 @@ def _open(url: str) -> BaseStorage:
     if "://" not in url and (Path(url).is_file() or url.endswith(JOURNALS)):
         return JournalStorage(FileJournal(str(Path(url).absolute())))
     if _scheme(url) in ("mysql", "mariadb"):
-        return _CachedStorage(ChunkedStorage(url, engine_kwargs={"pool_pre_ping": True}))
-    return optuna.storages.get_storage(url)
+        return Relational(ChunkedStorage(url, engine_kwargs={"pool_pre_ping": True}))
+    return Relational(RDBStorage(url))
 
 
 def _redis(url: str) -> BaseStorage:
@@ -135,5 +138,5 @@ def _scheme(url: str) -> str:
     return re.split(r"[+:]", url)[0] if "://" in url else ""
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return masked((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -48,8 +48,8 @@ from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS
 from optuna_nas.study.loop import Callbacks, in_turn, run_trials
+from optuna_nas.study.opening import connect, working
 from optuna_nas.study.remeasure import Progress
-from optuna_nas.study.opening import connect
 from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.study.transfer import measure_anew
 from optuna_nas.study.trial import TrialRun
@@ -305,16 +305,17 @@ class Search:
         """
         directions = [o.direction for o in self.optimised]
         opened = connect(storage or f"sqlite:///{self.name}.db")
-        if remeasure:
-            measure_anew(self, opened, progress)
-        study = optuna.create_study(
-            study_name=self.name,
-            storage=opened,
-            directions=directions,
-            sampler=self.make_sampler(),
-            pruner=self.make_pruner(),
-            load_if_exists=True,
-        )
+        with working(storage or opened):
+            if remeasure:
+                measure_anew(self, opened, progress)
+            study = optuna.create_study(
+                study_name=self.name,
+                storage=opened,
+                directions=directions,
+                sampler=self.make_sampler(),
+                pruner=self.make_pruner(),
+                load_if_exists=True,
+            )
         prepare(self, study)
         return study
 
@@ -340,6 +341,7 @@ class Search:
         trials: int | None = None,
         storage: str | BaseStorage | None = None,
         timeout: float | None = None,
+        until: int | None = None,
         callbacks: Callbacks = (),
         on_epoch: OnEpoch | None = None,
         remeasure: bool = False,
@@ -354,6 +356,7 @@ class Search:
             trials: Trials to run now, beside those in storage; `self.trials` by default.
             storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
             timeout: Seconds after which no further trial begins.
+            until: Trials of the study, those of all workers on it, after which none begins here.
             callbacks: Called with the study and each trial that ends here, as in Optuna.
             on_epoch: Called with the trial's number, the epochs trained and the values reported.
             remeasure: As in `study`.
@@ -381,6 +384,7 @@ class Search:
             else in_processes(self, workers, on_epoch),
             count,
             timeout,
+            until,
             callbacks,
             self.max_failures,
             Exhaustion(self),

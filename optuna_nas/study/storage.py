@@ -8,12 +8,18 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage
 
+from optuna_nas import __version__
 from optuna_nas.exceptions import StudyError
 from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
 from optuna_nas.study.opening import connect, working
 
-__all__ = ["hold_to", "load", "mark", "staging"]
+__all__ = ["check_schema", "hold_to", "load", "mark", "staging"]
+
+WRITTEN = "optuna_nas"
+"""User attribute of a study: which version wrote its records, and their schema."""
+SCHEMA = 1
+"""Of records; those of studies that do not say are of the first."""
 
 
 def load(name: str, storage: str | BaseStorage) -> optuna.Study:
@@ -23,11 +29,31 @@ def load(name: str, storage: str | BaseStorage) -> optuna.Study:
         StudyError: There is none of that name.
     """
     opened = connect(storage)
-    try:
-        return optuna.load_study(study_name=name, storage=opened)
-    except KeyError:
-        known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
-        raise StudyError(f"expected a study named {name!r}, got {known}; run it first") from None
+    with working(storage):
+        try:
+            study = optuna.load_study(study_name=name, storage=opened)
+        except KeyError:
+            known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
+            raise StudyError(
+                f"expected a study named {name!r}, got {known}; run it first"
+            ) from None
+    check_schema(study)
+    return study
+
+
+def check_schema(study: optuna.Study) -> None:
+    """Refuse a study that a later version of this package wrote.
+
+    Raises:
+        StudyError: Its records may mean something that is not known here.
+    """
+    written = study.user_attrs.get(WRITTEN, {"schema": SCHEMA})
+    if written["schema"] > SCHEMA:
+        raise StudyError(
+            f"expected records of study {study.study_name!r} up to schema {SCHEMA}, got schema "
+            f"{written['schema']}, written by optuna-nas {written['version']}; "
+            f'pip install "optuna-nas>={written["version"]}"'
+        )
 
 
 def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) -> None:
@@ -65,6 +91,7 @@ def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) 
 
 def mark(study: optuna.Study, described: Mapping[str, Any]) -> None:
     """Mark a new study as a search's, begun on this device."""
+    study.set_user_attr(WRITTEN, {"version": __version__, "schema": SCHEMA})
     study.set_user_attr("device", fingerprint())
     study.set_user_attr("search", dict(described))
 

@@ -23,8 +23,6 @@ from optuna_nas.exceptions import NASError
 from optuna_nas.study.interrupts import Interrupts
 from optuna_nas.study.loop import cheap_collection, run_trial
 from optuna_nas.study.messages import Died, Epoch, Forward, Line, Ready
-from optuna_nas.study.sqlite import write_ahead
-from optuna_nas.study.opening import connect
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -60,9 +58,7 @@ def _serve(
         line.send(Epoch(trial, epoch, dict(values)))
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # that the study is there is no news
-    opened = connect(storage)
-    write_ahead(opened)
-    study = search.study(opened)
+    study = search.study(storage)
     _forward_logs(line, *levels)
     search.estimator.prepare(search, study, on_epoch)
     with cheap_collection():

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 import optuna_nas as nas
@@ -18,26 +18,24 @@ from optuna_nas.study.workers import Workers
 
 
 class Crashing:
-    """A space of small networks; takes its process with it while a file is not there, or ever."""
+    """A recipe that takes its process with it: once, or, without a file, always."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self.file = str(file)
+        self.file = file
 
-    def __call__(self, trial: optuna.Trial) -> nas.Architecture:
-        width = trial.suggest_int("width", 2, 64)
-        if trial.number > 0 and not Path(self.file).exists():
-            Path(self.file).touch() if self.file != "None" else None
+    def __call__(self, network: torch.nn.Module) -> nas.model.Classifier:
+        if self.file is None or not self.file.exists():
+            if self.file is not None:
+                self.file.touch()
             os.kill(os.getpid(), signal.SIGSEGV)
-        return nas.Architecture.chain(
-            [("d", "linear", {"features": width}), ("c", "classify", {})]
-        )
+        return nas.model.Classifier(network)
 
 
-def tiny(space, **changed) -> nas.Search:
+def tiny(**changed) -> nas.Search:
     x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
     return nas.Search(
         name="tiny",
-        space=space,
+        space=nas.spaces.MLP(layers=(1, 2), widths=(4, 8, 16)),
         data=nas.datasets.ArrayDataModule(x, (x[:, 0] > 0).astype("int64"), batch_size=32),
         objectives=["accuracy", "flops"],
         fidelity=nas.Budget(epochs=(1, 1)),
@@ -49,7 +47,7 @@ def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:
     """Two workers, one of which dies by a real SIGSEGV: replaced, and its trial taken up again."""
     epochs, ended = [], []
     with caplog.at_level(logging.WARNING):
-        study = tiny(Crashing(tmp_path / "crashed")).run(
+        study = tiny(module=Crashing(tmp_path / "crashed")).run(
             trials=6,
             storage=f"sqlite:///{tmp_path}/s.db",
             workers=2,
@@ -69,15 +67,14 @@ def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:
 
 
 def test_a_search_whose_workers_only_die_stops(tmp_path) -> None:
-    search = tiny(Crashing(), max_failures=0)
-    search.run(trials=1, storage=f"sqlite:///{tmp_path}/s.db")
+    search = tiny(module=Crashing(), max_failures=0)
     with pytest.raises(SearchStopped, match=r"1 workers died in a row.*SIGSEGV"):
         search.run(trials=3, storage=f"sqlite:///{tmp_path}/s.db", workers=1)
 
 
 def test_workers_need_a_storage_that_all_can_open() -> None:
     with pytest.raises(DescriptionError, match="in memory"):
-        tiny(nas.spaces.MLP()).run(trials=1, storage="sqlite:///:memory:", workers=2)
+        tiny().run(trials=1, storage="sqlite:///:memory:", workers=2)
 
 
 def test_each_worker_has_a_gpu_and_threads_of_its_own(monkeypatch) -> None:

@@ -71,7 +71,9 @@ class MultiFidelity(HoldingSampler[Shown]):
         self._origin = _origin(self.sampler) if self.seed is None else self.seed
         parts = _parts(self.sampler)
         self._random = [state for part in parts for state in _random_states(part)]
-        self._warm = [(part, kept) for part in parts for kept in WARM_STARTS if hasattr(part, kept)]
+        self._warm = [
+            (part, kept) for part in parts for kept in WARM_STARTS if hasattr(part, kept)
+        ]
         super().__init__()
 
     def __str__(self) -> str:

@@ -105,9 +105,7 @@ class Shown:
         cut = {n: trials[n] for n in self._untrained if _is_cut(trials[n], asked)}
         return [cut.get(trial.number, trial) for trial in self._seen + rest]
 
-    def _as_shown(
-        self, trials: Sequence[FrozenTrial], start: int, end: int
-    ) -> list[FrozenTrial]:
+    def _as_shown(self, trials: Sequence[FrozenTrial], start: int, end: int) -> list[FrozenTrial]:
         # A trial's number is its place: to ask each for it takes longer than all the rest.
         some = enumerate(trials[start:end], start)
         return [self._rows.get(i, trial) for i, trial in some if i not in self._hidden]

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
+import cloudpickle
 
 from optuna_nas.cli.group import debugging, fail
 from optuna_nas.exceptions import NASError, StudyError
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON",
+    "PER_DEVICE",
     "SMOKE",
     "STORAGE",
     "STUDY",
+    "WORKERS",
     "load_file",
     "load_search",
     "load_study",
@@ -34,7 +37,21 @@ __all__ = [
 
 STUDY = click.argument("file", metavar="STUDY.py", type=click.Path(path_type=Path))
 STORAGE = click.option(
-    "--storage", metavar="URL", help="Where the study is; by default NAME.db beside STUDY.py."
+    "--storage",
+    metavar="URL",
+    envvar="OPTUNA_NAS_STORAGE",
+    help="Where the study is; by default NAME.db beside STUDY.py.",
+)
+WORKERS = click.option(
+    "--workers", metavar="N", type=click.IntRange(1), help="Run the trials in N processes."
+)
+PER_DEVICE = click.option(
+    "--per-device",
+    metavar="K",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share a GPU.",
 )
 SMOKE = click.option("--smoke", is_flag=True, help="The same search in seconds, as NAME-smoke.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -65,6 +82,8 @@ def load_file(file: Path, hint: str) -> ModuleType:
         raise click.BadParameter(
             f"{file} cannot be loaded: {type(error).__name__}: {error}", param_hint=hint
         ) from error
+    if sys.modules.get(file.stem) is module:  # other processes are sent what was loaded here
+        cloudpickle.register_pickle_by_value(module)
     return module
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_search, open_study, storage_url
+from optuna_nas.cli.files import (
+    JSON,
+    PER_DEVICE,
+    SMOKE,
+    STORAGE,
+    STUDY,
+    WORKERS,
+    load_search,
+    open_study,
+    storage_url,
+)
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     import optuna
 
     from optuna_nas.study import Search
+    from optuna_nas.study.workers import Workers
 
 
 @main.command()
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
+@WORKERS
+@PER_DEVICE
 @SMOKE
 @JSON
 def run(
@@ -42,6 +51,8 @@ def run(
     timeout: float | None,
     seed: int | None,
     remeasure: bool,
+    workers: int | None,
+    per_device: int,
     smoke: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +63,11 @@ def run(
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
+    optuna-nas run studies/digits_cnn.py --workers 2
     """
+    from optuna_nas.study.source import keep
+    from optuna_nas.study.workers import Workers
+
     search = load_search(file, smoke)
     if seed is not None:
         search = replace(search, seed=seed)
@@ -66,59 +81,44 @@ def run(
         )
     if not study.get_trials(deepcopy=False):
         print_feasibility(study)
+    keep(study, file, smoke)
+    crew = Workers(workers, per_device) if workers else None
+    count = search.trials if trials is None else trials
     try:
-        _optimise(search, study, trials, timeout, Console(stderr=as_json))
+        optimise(search, study, Console(stderr=as_json), count, timeout, workers=crew)
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"))
 
 
-def _optimise(
+def optimise(
     search: Search,
     study: optuna.Study,
-    trials: int | None,
-    timeout: float | None,
     console: Console,
+    trials: int,
+    timeout: float | None,
+    until: int | None = None,
+    workers: Workers | None = None,
 ) -> None:
+    """Run trials of a study, and show them; the arguments are those of `Search.run`."""
     from optuna_nas.reporting import LiveView
+    from optuna_nas.study.interrupts import Interrupts
 
-    count = search.trials if trials is None else trials
-    interrupts = _Interrupts()
+    interrupts = Interrupts()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 
-    with LiveView(study, count, timeout, console) as view:
+    with LiveView(study, trials, timeout, console) as view:
         search.run(
-            trials=count,
+            trials=trials,
             storage=study._storage,
             timeout=timeout,
+            until=until,
             callbacks=[view.update, interrupts.check],
             on_epoch=on_epoch,
+            workers=workers,
         )
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)
-
-
-class _Interrupts:
-    """Ctrl-C and SIGTERM as KeyboardInterrupt, once no storage is being read or written."""
-
-    def __init__(self) -> None:
-        self.caught = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._raise)
-
-    def check(self, *_: object) -> None:
-        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
-        if self.caught:
-            raise KeyboardInterrupt
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.caught = True
-        while frame is not None:
-            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
-                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
@@ -41,6 +42,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, insert, update
 
+from optuna_nas.study.chunks import ChunkedStorage, Pieces, pieces, whole
 from optuna_nas.study.patience import PATIENCE, patiently
 from optuna_nas.study.sqlite import write_ahead
 
@@ -58,8 +60,12 @@ class _Held:
     user: dict[str, Any] = field(default_factory=dict)
     system: dict[str, Any] = field(default_factory=dict)
 
-    def tables(self) -> Iterator[tuple[Any, Any, list[dict[str, Any]]]]:
-        """Table, the column by which its rows are told apart, and rows."""
+    def tables(self, cut: Pieces) -> Iterator[tuple[Any, Any, list[dict[str, Any]]]]:
+        """Table, the column by which its rows are told apart, and rows.
+
+        Args:
+            cut: Key and value of an attribute -> those of the pieces to store it in.
+        """
         yield (
             TrialParamModel,
             TrialParamModel.param_name,
@@ -76,7 +82,8 @@ class _Held:
             (TrialUserAttributeModel, self.user),
             (TrialSystemAttributeModel, self.system),
         ):
-            rows = [{"key": key, "value_json": json.dumps(v)} for key, v in attrs.items()]
+            parts = chain.from_iterable(cut(key, value) for key, value in attrs.items())
+            rows = [{"key": key, "value_json": json.dumps(part)} for key, part in parts]
             yield model, model.key, rows
 
 
@@ -97,7 +104,7 @@ class Relational(_CachedStorage):
     def __getstate__(self) -> dict[Any, Any]:
         self._write_all()
         state: dict[Any, Any] = super().__getstate__()
-        del state["_held"], state["_running"], state["_writing"]
+        del state["_held"], state["_running"], state["_writing"], state["_cut"]
         return state
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -106,6 +113,7 @@ class Relational(_CachedStorage):
 
     def _begin(self) -> None:
         write_ahead(self._backend)
+        self._cut = pieces if isinstance(self._backend, ChunkedStorage) else whole
         self.patience = PATIENCE
         self._held: dict[int, _Held] = {}
         self._running: set[int] = set()  # trials that were seen here to run
@@ -276,7 +284,7 @@ class Relational(_CachedStorage):
             _check_open(cast("FrozenTrial", trial))
             if state == TrialState.RUNNING and trial.state != TrialState.WAITING:
                 return False
-            for model, key, rows in held.tables():
+            for model, key, rows in held.tables(self._cut):
                 _put(session, model, trial_id, key, rows)
             if values is not None:
                 _put(session, TrialValueModel, trial_id, TrialValueModel.objective, _rows(values))

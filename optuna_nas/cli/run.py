@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
 @SMOKE
+@click.option("--quiet", is_flag=True, help="Show nothing while it runs.")
 @JSON
 def run(
     file: Path,
@@ -43,15 +44,18 @@ def run(
     seed: int | None,
     remeasure: bool,
     smoke: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Start the search that STUDY.py describes, or go on with it.
 
-    Prints the front at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly;
-    the same command goes on.
+    Shows how it goes, on a terminal as a live view, elsewhere as a line a trial; prints the front
+    at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly; the same command
+    goes on.
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
+    optuna-nas run studies/digits_cnn.py --quiet --json
     """
     search = load_search(file, smoke)
     if seed is not None:
@@ -60,17 +64,17 @@ def run(
     if trials == 0 and not remeasure:
         print_front(open_study(search, url), as_json)
         return
-    with Console(stderr=True).status("looking at the space and the device") as shown:
+    with Console(stderr=True, quiet=quiet).status("looking at the space and the device") as shown:
         study = search.study(
             url, remeasure, lambda done, of: shown.update(f"measured {done}/{of} trials anew")
         )
-    if not study.get_trials(deepcopy=False):
+    if not quiet and not study.get_trials(deepcopy=False):
         print_feasibility(study)
     try:
-        _optimise(search, study, trials, timeout, Console(stderr=as_json))
+        _optimise(search, study, trials, timeout, Console(stderr=as_json, quiet=quiet))
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"))
+        save_report(study, file.with_name(f"{search.name}.html"), quiet)
 
 
 def _optimise(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @WORKERS
 @PER_DEVICE
 @SMOKE
+@click.option("--quiet", is_flag=True, help="Show nothing while it runs.")
 @JSON
 def run(
     file: Path,
@@ -54,16 +55,19 @@ def run(
     workers: int | None,
     per_device: int,
     smoke: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Start the search that STUDY.py describes, or go on with it.
 
-    Prints the front at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly;
-    the same command goes on.
+    Shows how it goes, on a terminal as a live view, elsewhere as a line a trial; prints the front
+    at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly; the same command
+    goes on.
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
     optuna-nas run studies/digits_cnn.py --workers 2
+    optuna-nas run studies/digits_cnn.py --quiet --json
     """
     from optuna_nas.study.source import keep
     from optuna_nas.study.workers import Workers
@@ -75,20 +79,20 @@ def run(
     if trials == 0 and not remeasure:
         print_front(open_study(search, url), as_json)
         return
-    with Console(stderr=True).status("looking at the space and the device") as shown:
+    with Console(stderr=True, quiet=quiet).status("looking at the space and the device") as shown:
         study = search.study(
             url, remeasure, lambda done, of: shown.update(f"measured {done}/{of} trials anew")
         )
-    if not study.get_trials(deepcopy=False):
+    if not quiet and not study.get_trials(deepcopy=False):
         print_feasibility(study)
     keep(study, file, smoke)
     crew = Workers(workers, per_device) if workers else None
     count = search.trials if trials is None else trials
     try:
-        optimise(search, study, Console(stderr=as_json), count, timeout, workers=crew)
+        optimise(search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=crew)
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"), search.space)
+        save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)
 
 
 def optimise(

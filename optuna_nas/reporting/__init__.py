@@ -19,6 +19,7 @@ from optuna_nas.reporting.front import (
     status,
     totals,
 )
+from optuna_nas.reporting.pace import pace
 
 if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
@@ -82,6 +83,7 @@ __all__ = [
     "hypervolume_history",
     "measurements_table",
     "networks_table",
+    "pace",
     "plot_cost",
     "plot_finalists",
     "plot_front",

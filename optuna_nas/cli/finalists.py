@@ -25,6 +25,8 @@ from optuna_nas.cli.files import (
 from optuna_nas.cli.group import main
 
 if TYPE_CHECKING:
+    import optuna
+
     from optuna_nas.finalists import Finals, Retraining
     from optuna_nas.study import Search
 
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 @click.option("--trial", metavar="N", multiple=True, type=int, help="Take this one, by hand.")
 @click.option("--seeds", metavar="S", type=click.IntRange(1), help="Trainings of each; 3.")
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Twice the search's.")
+@click.option(
+    "--patience", metavar="N", type=click.IntRange(1), help="End after N epochs without gain."
+)
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
 @click.option("--against-random", is_flag=True, help="Run random search of the same cost too.")
@@ -109,7 +114,7 @@ def finalists(
             progress=shown.update,
             on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),
         )
-    _show(finals, file, as_json)
+    _show(finals, study, file, as_json)
 
 
 @main.command()
@@ -171,20 +176,17 @@ def _line(status: object, epoch: int, values: Mapping[str, float]) -> str:
     return f"{done}: epoch {epoch}, {found}"
 
 
-def _show(finals: Finals, file: Path, as_json: bool) -> None:
-    from optuna_nas.finalists import finals_table, plot_finalists
+def _show(finals: Finals, study: optuna.Study, file: Path, as_json: bool) -> None:
+    from optuna_nas.reporting import finals_table, plot_finalists
 
-    units = {objective.name: objective.unit for objective in finals.search.optimised}
     page = file.with_name(f"{finals.search.name}.finalists.html")
-    plot_finalists(finals.as_json(), units).write_html(page, include_plotlyjs=True)
+    plot_finalists(study).write_html(page, include_plotlyjs=True)
     if as_json:
         click.echo(json.dumps(finals.as_json(), indent=2))
     else:
         console = Console()
         console.print(finals.verdict, markup=False, highlight=False)
         console.print(finals_table(finals.as_json()))
-        cost = ", ".join(f"{value} {name}" for name, value in finals.cost.items())
-        console.print(f"The search cost {cost}.", markup=False, highlight=False)
         for final in finals.found:
             console.print(f"{final.retrained.finalist.name}: {final.folder}", markup=False)
     for warning in [*finals.warnings, *(note for f in finals.finals for note in f.notes)]:

@@ -20,7 +20,6 @@ from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
-from optuna_nas.finalists.table import finals_table, plot_finalists
 from optuna_nas.finalists.tuning import tune
 
 __all__ = [
@@ -38,9 +37,7 @@ __all__ = [
     "compare",
     "distilling",
     "export",
-    "finals_table",
     "follow_up",
-    "plot_finalists",
     "prune",
     "register",
     "run_finals",

@@ -108,7 +108,12 @@ def tune(
         )
     best = own.hyperparameters(optuna.trial.FixedTrial(study.best_params))
     kept = {**finalist.hyperparameters, **best}
-    return replace(finalist, name=f"{finalist.name}, tuned", hyperparameters=kept)
+    return replace(
+        finalist,
+        name=f"{finalist.name}, tuned",
+        hyperparameters=kept,
+        studies=(*finalist.studies, study.study_name),
+    )
 
 
 def _present(search: Search, finalist: Finalist, choices: Mapping[str, Any]) -> dict[str, float]:

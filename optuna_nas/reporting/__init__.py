@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
     from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
+    from optuna_nas.reporting.finalists import finals, finals_table, verdict
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
     from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
     from optuna_nas.reporting.notebook import study_report
     from optuna_nas.reporting.plots import (
         plot_cost,
+        plot_finalists,
         plot_front,
         plot_hypervolume,
         plot_importances,
@@ -43,10 +45,13 @@ _HOME = {
     "LiveView": "live",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
+    "finals": "finalists",
+    "finals_table": "finalists",
     "front_table": "table",
     "measurements_table": "measurements",
     "networks_table": "table",
     "plot_cost": "plots",
+    "plot_finalists": "plots",
     "plot_front": "plots",
     "plot_hypervolume": "plots",
     "plot_importances": "plots",
@@ -57,6 +62,7 @@ _HOME = {
     "save_diagram": "diagrams",
     "serve": "dashboard",
     "study_report": "notebook",
+    "verdict": "finalists",
     "write_report": "html",
 }
 
@@ -66,6 +72,8 @@ __all__ = [
     "Totals",
     "diagram",
     "feasibility_table",
+    "finals",
+    "finals_table",
     "front",
     "front_json",
     "front_table",
@@ -73,6 +81,7 @@ __all__ = [
     "measurements_table",
     "networks_table",
     "plot_cost",
+    "plot_finalists",
     "plot_front",
     "plot_hypervolume",
     "plot_importances",
@@ -85,6 +94,7 @@ __all__ = [
     "status",
     "study_report",
     "totals",
+    "verdict",
     "write_report",
 ]
 

@@ -43,6 +43,9 @@ def test_all_of_them_are_trained_tested_and_shown_beside_the_finalists(
     assert tuned.digest == best.digest
     assert distilled.digest == smallest.digest
     assert pruned.mean("parameters") < best.mean("parameters")
+    folder = finals.finals[3].folder
+    assert folder is not None and (folder / "rebuild.py").is_file()
+    assert "channels were cut after training" in (folder / "card.md").read_text()
     assert {"learning_rate", "label_smoothing"} <= tuned.finalist.hyperparameters.keys()
     name = f"small@tuning/{best.finalist.name}"
     begun = optuna.load_study(study_name=name, storage=study._storage)

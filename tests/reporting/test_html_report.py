@@ -11,7 +11,13 @@ import pytest
 from plotly.offline import get_plotlyjs
 from synthetic import make_search, make_study, make_trial, study_of
 
-from optuna_nas.reporting import front, html, hypervolume_history, write_report
+from optuna_nas.reporting import (
+    front,
+    html,
+    hypervolume_history,
+    plot_finalists,
+    write_report,
+)
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>&amp;"
 
@@ -150,6 +156,36 @@ def test_whatever_there_is_has_a_report(
 ) -> None:
     write_report(study_of(trials), tmp_path / "report.html")
     assert "Every trial" in (tmp_path / "report.html").read_text()
+
+
+def test_finalists_stand_beside_baselines(page: Page, tmp_path: Path) -> None:
+    assert "optuna-nas finalists STUDY.py" in page.source
+    study = study_of([make_trial((0.5, 1.0))])
+    study.set_user_attr(
+        "finalists", [final("trial 0", "front", 0.9), final("<b>", "average", 0.8)]
+    )
+    write_report(study, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "A finalist beats &lt;b&gt; in every objective." in text
+    assert "0.900 ± 0.010" in text and "accuracy (test)" in text and "0.7000" in text
+    found, average = plot_finalists(study).data
+    assert (found.name, list(found.x), list(found.y)) == ("finalists", [1.0], [0.9])
+    assert list(average.text) == ["&lt;b&gt;"] and list(average.error_y.array) == [0.01]
+
+
+def final(name: str, role: str, accuracy: float) -> dict[str, object]:
+    """A finalist or baseline as the study keeps it."""
+    return {
+        "name": name,
+        "role": role,
+        "values": {
+            "accuracy": {"mean": accuracy, "deviation": 0.01},
+            "latency": {"mean": 1.0, "deviation": None, "spread": 0.2},
+        },
+        "test": {"accuracy": {"mean": 0.7, "deviation": None}},
+        "parameters": 1234,
+        "cost": {"epochs": 18, "seconds": 3.0},
+    }
 
 
 def test_each_use_of_the_test_split_is_told(page: Page, tmp_path: Path) -> None:

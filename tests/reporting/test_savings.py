@@ -17,17 +17,17 @@ from optuna_nas.study.record import records
 def test_savings_are_epochs_up_to_a_full_training_at_the_median_pace() -> None:
     study = study_of(
         [
-            make_trial((0.5, 1.0), epochs=9, spent={"epochs": 9, "seconds": 18.0}),
+            make_trial((0.5, 1.0), spent={"epochs": 9, "seconds": 18.0, "joules": 90.0}),
             make_trial(None, "pruned", epochs=3, spent={"epochs": 3, "seconds": 1.0}),
             make_trial(None, "rejected", epochs=0, spent={"epochs": 0, "seconds": 0.5}),
             make_trial((0.5, 1.0), "reused", spent={"epochs": 0, "seconds": 1.0}, reused_from=0),
         ]
     )
     spent, pruned, rejected, reused = savings(study)
-    assert spent[2:] == (4, 12, 20.5)
-    assert pruned[2:] == (1, 6, 12.0)
-    assert rejected[2:] == (1, 9, 18.0)
-    assert reused[2:] == (1, 9, 17.0)
+    assert spent[2:] == (4, 12, 20.5, 90.0)
+    assert pruned[2:] == (1, 6, 12.0, 60.0)
+    assert rejected[2:] == (1, 9, 18.0, 90.0)
+    assert reused[2:] == (1, 9, 17.0, 90.0)
 
 
 def test_nothing_is_estimated_where_nothing_was_trained_to_the_end() -> None:

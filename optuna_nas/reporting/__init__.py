@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
     from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
-    from optuna_nas.reporting.finalists import finals, finals_table, plot_finalists, verdict
+    from optuna_nas.reporting.finalists import finals, finals_table, verdict
     from optuna_nas.reporting.html import write_report
     from optuna_nas.reporting.live import LiveView
     from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.panels import Panels
     from optuna_nas.reporting.plots import (
         plot_cost,
+        plot_finalists,
         plot_front,
         plot_hypervolume,
         plot_importances,
@@ -53,7 +54,7 @@ _HOME = {
     "measurements_table": "measurements",
     "networks_table": "table",
     "plot_cost": "plots",
-    "plot_finalists": "finalists",
+    "plot_finalists": "plots",
     "plot_front": "plots",
     "plot_hypervolume": "plots",
     "plot_importances": "plots",

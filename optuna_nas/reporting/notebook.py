@@ -10,6 +10,7 @@ import optuna
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.reporting import plots
+from optuna_nas.reporting.finalists import finals
 from optuna_nas.study.record import objective_names
 
 __all__ = ["study_report"]
@@ -38,6 +39,8 @@ def study_report(study: optuna.Study, space: Callable[[Any], Any] | None = None)
     pairs = combinations(names, 2) if len(names) > 1 else (None,)
     for pair in pairs:
         display(plots.plot_front(study, pair))
+    if finals(study):
+        display(plots.plot_finalists(study))
     for plot in (
         plots.plot_cost,
         plots.plot_hypervolume,

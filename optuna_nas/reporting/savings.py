@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from statistics import median
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ class Saving(NamedTuple):
         trials: How many.
         epochs: Epochs spent, or not trained.
         seconds: Seconds spent, or estimated for these epochs; None where nothing tells.
+        joules: The same for the energy of training, where its device counts that.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Saving(NamedTuple):
     trials: int
     epochs: int
     seconds: float | None
+    joules: float | None = None
 
 
 def savings(study: optuna.Study) -> list[Saving]:
@@ -47,41 +49,45 @@ def savings(study: optuna.Study) -> list[Saving]:
     the first training took. Seconds are these epochs at the median pace of the trials that were
     trained to the end, their measuring and setting up included; where small networks are pruned
     or large ones rejected, that is off by as much as their pace differs. A reused training saved
-    the seconds of the first one less its own.
+    the seconds of the first one less its own. Energy is that of trainings whose device counted
+    it, and is estimated like seconds.
 
     Returns:
         What was spent first; of the others those that are not zero.
     """
     everything, spent = records(study), totals(study)
-    pace = _pace(everything)
-    kept = [Saving("spent", "spent", len(everything), spent.epochs, spent.seconds)]
+    counted = [record.joules for record in everything if record.joules is not None]
+    energy = sum(counted) if counted else None
+    parts = [Saving("spent", "spent", len(everything), spent.epochs, spent.seconds, energy)]
     for kind, label in LABELS.items():
         shown = [r for r in everything if _saved(r, kind) and not r.superseded]
-        seconds = None if pace is None else pace * spent.saved[kind]
+        epochs = spent.saved[kind]
+        if not epochs:
+            continue
         if kind == "reused":
-            seconds = _reused(shown, everything)
-        if spent.saved[kind]:
-            kept.append(Saving(kind, label, len(shown), spent.saved[kind], seconds))
-    return kept if spent.epochs or len(kept) > 1 else []
+            firsts = [(everything[r.reused_from], r) for r in shown if r.reused_from is not None]
+            seconds: float | None = sum(max(0.0, a.seconds - b.seconds) for a, b in firsts)
+        else:
+            seconds = _scaled(epochs, _pace(everything, "seconds"))
+        joules = _scaled(epochs, _pace(everything, "joules"))
+        parts.append(Saving(kind, label, len(shown), epochs, seconds, joules))
+    return parts if spent.epochs or len(parts) > 1 else []
 
 
 def _saved(record: Record, kind: str) -> bool:
     return record.reused_from is not None if kind == "reused" else record.outcome == kind
 
 
-def _pace(everything: Iterable[Record]) -> float | None:
-    """Seconds an epoch, the median of the trials trained to the end without a break."""
+def _pace(everything: Iterable[Record], unit: str) -> float | None:
+    """Seconds or joules an epoch, the median of the trials trained to the end without a break."""
     paces = [
-        record.seconds / record.epochs
+        getattr(record, unit) / record.epochs
         for record in everything
         if record.outcome == "trained" and record.continues is None and record.epochs
+        if getattr(record, unit) is not None
     ]
     return median(paces) if paces else None
 
 
-def _reused(shown: Iterable[Record], everything: Sequence[Record]) -> float:
-    return sum(
-        max(0.0, everything[record.reused_from].seconds - record.seconds)
-        for record in shown
-        if record.reused_from is not None
-    )
+def _scaled(epochs: int, pace: float | None) -> float | None:
+    return None if pace is None else epochs * pace

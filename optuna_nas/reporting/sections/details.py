@@ -17,7 +17,7 @@ from optuna_nas.study.record import Record
 
 __all__ = ["details"]
 
-NODES = 500
+NODES = 300
 """Nodes drawn in diagrams, of all trials together: a diagram of 150 takes half a second."""
 POINTS = 60
 """Points of a curve, about."""

@@ -25,6 +25,8 @@ from optuna_nas.cli.files import (
 from optuna_nas.cli.group import main
 
 if TYPE_CHECKING:
+    import optuna
+
     from optuna_nas.finalists import Finals, Retraining
     from optuna_nas.study import Search
 
@@ -128,7 +130,7 @@ def finalists(
             progress=shown.update,
             on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),
         )
-    _show(finals, file, as_json)
+    _show(finals, study, file, as_json)
 
 
 @main.command()
@@ -190,12 +192,11 @@ def _line(status: object, epoch: int, values: Mapping[str, float]) -> str:
     return f"{done}: epoch {epoch}, {found}"
 
 
-def _show(finals: Finals, file: Path, as_json: bool) -> None:
+def _show(finals: Finals, study: optuna.Study, file: Path, as_json: bool) -> None:
     from optuna_nas.reporting import finals_table, plot_finalists
 
-    units = {objective.name: objective.unit for objective in finals.search.optimised}
     page = file.with_name(f"{finals.search.name}.finalists.html")
-    plot_finalists(finals.as_json(), units).write_html(page, include_plotlyjs=True)
+    plot_finalists(study).write_html(page, include_plotlyjs=True)
     if as_json:
         click.echo(json.dumps(finals.as_json(), indent=2))
     else:

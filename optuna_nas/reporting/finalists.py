@@ -6,7 +6,7 @@ That is the user attribute `finalists`: for each network what `finalists.Final.a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
@@ -14,14 +14,19 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from optuna_nas.reporting.style import escaped
 from optuna_nas.reporting.text import quantity, with_spread
 from optuna_nas.study.record import objective_names
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-__all__ = ["FINALS", "OURS", "finals", "finals_table", "plot_finalists", "priced", "verdict"]
+__all__ = [
+    "FINALS",
+    "OURS",
+    "ROLES",
+    "finals",
+    "finals_table",
+    "priced",
+    "summarised",
+    "verdict",
+]
 
 FINALS = "finalists"
 """User attribute of a search's study: what its finalists and their baselines came to."""
@@ -125,8 +130,8 @@ def finals_table(rows: Rows) -> Table:
         if final["role"] != role and role is not None:
             table.add_section()
         role = final["role"]
-        cells = [_cell(final["values"][name]) for name in names]
-        cells += [_cell((final["test"] or {}).get(name)) for name in tested]
+        cells = [summarised(final["values"][name]) for name in names]
+        cells += [summarised((final["test"] or {}).get(name)) for name in tested]
         if "parameters" not in names:
             size = final["parameters"]
             cells.append("" if size is None else quantity(size))
@@ -136,39 +141,8 @@ def finals_table(rows: Rows) -> Table:
     return table
 
 
-def plot_finalists(rows: Rows, units: Mapping[str, str]) -> go.Figure:
-    """The first two objectives of finalists and baselines, with deviations over seeds.
-
-    Args:
-        rows: As `finals` returns them.
-        units: Objective -> unit.
-    """
-    import plotly.graph_objects as go
-
-    y, x = [*units, *units][:2]
-    figure = go.Figure()
-    for role, title in ROLES.items():
-        shown = [f for f in rows if f["role"] == role and f["values"][x]["mean"] is not None]
-        if shown:
-            figure.add_scatter(
-                name=title,
-                mode="markers",
-                x=[f["values"][x]["mean"] for f in shown],
-                y=[f["values"][y]["mean"] for f in shown],
-                error_x={"array": [f["values"][x]["deviation"] or 0 for f in shown]},
-                error_y={"array": [f["values"][y]["deviation"] or 0 for f in shown]},
-                text=[escaped(f["name"]) for f in shown],
-            )
-    labels = {name: f"{name} ({unit})" if unit else name for name, unit in units.items()}
-    figure.update_layout(
-        title="Trained in full: mean and deviation over seeds",
-        xaxis_title=escaped(labels[x]),
-        yaxis_title=escaped(labels[y]),
-    )
-    return figure
-
-
-def _cell(summary: Mapping[str, Any] | None) -> str:
+def summarised(summary: Mapping[str, Any] | None) -> str:
+    """A mean with its deviation over seeds, or else with the spread of its measurement."""
     if summary is None or summary["mean"] is None:
         return ""
     spread = summary["deviation"] or summary.get("spread")

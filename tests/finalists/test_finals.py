@@ -32,7 +32,9 @@ Finish = Callable[..., Finals]
 pytestmark = pytest.mark.usefixtures("untimed")
 
 
-def test_baselines_are_trained_by_the_same_recipe_with_the_same_seeds(finish: Finish) -> None:
+def test_baselines_are_trained_by_the_same_recipe_with_the_same_seeds(
+    finish: Finish, study: optuna.Study
+) -> None:
     def own() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
@@ -61,7 +63,7 @@ def test_baselines_are_trained_by_the_same_recipe_with_the_same_seeds(finish: Fi
         "mobilenetv3-small-like",
     ]
     assert finals_table(as_json).row_count == len(as_json)
-    figure = plot_finalists(as_json, {"accuracy": "fraction", "parameters": ""})
+    figure = plot_finalists(study)
     assert sum(len(trace.x) for trace in figure.data) == len(as_json)
 
 

@@ -159,9 +159,7 @@ def _finish(
         retrained = measure(retrained, search, study)
     except MeasurementError as error:
         notes.append(f"measure it again by the same command on a quiet machine: {error}")
-    has_test = (
-        type(retrained.search.data).test_dataloader is not LightningDataModule.test_dataloader
-    )
+    has_test = _has_test(retrained.search.data)
     tested = sealed_test(study, retrained, reason) if has_test else {}
     notes += [] if has_test else ["the data has no test split"]
     finalist = retrained.finalist
@@ -173,6 +171,13 @@ def _finish(
         notes += refused
     register(retrained, best, own, forms, tested, cost)
     return Final(retrained, tested, forms, own, notes, cost)
+
+
+def _has_test(data: LightningDataModule) -> bool:
+    """Whether there is a test split, as far as data says without being set up."""
+    sizes = getattr(data, "split_sizes", {})
+    own = type(data).test_dataloader is not LightningDataModule.test_dataloader
+    return own and sizes.get("test") != 0
 
 
 def _exported(before: Mapping[str, Any], retrained: Retrained, folder: Path) -> list[Form]:

@@ -158,7 +158,7 @@ class Retraining:
         begun = {_seed(trial) for trial in study.get_trials(deepcopy=False, states=under_way)}
         for seed in range(self.seeds):
             if seed not in begun:
-                study.enqueue_trial({PARAMETER: seed})
+                study.enqueue_trial({PARAMETER: seed}, user_attrs=_continuing(study, seed))
         while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             own.run(trials=1, storage=storage, on_epoch=on_epoch)
         return self.read(own, finalist, study)
@@ -249,6 +249,15 @@ def _kept(objectives: Sequence[Objective]) -> list[Objective]:
 
 def _uncapped(terms: Any) -> tuple[tuple[Objective, float], ...]:
     return tuple((uncapped(resolve(part)), weight) for part, weight in terms)
+
+
+def _continuing(study: optuna.Study, seed: int) -> dict[str, int]:
+    """What a training takes up again that was lost so often that nobody else does."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    lost = [
+        t.number for t in ended if _seed(t) == seed and t.user_attrs.get("outcome") != "failed"
+    ]
+    return {"continues": lost[-1]} if lost else {}
 
 
 def _seed(trial: optuna.trial.FrozenTrial) -> Any:

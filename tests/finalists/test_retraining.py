@@ -94,6 +94,22 @@ def test_the_best_epoch_is_kept_whatever_comes_after_it(
     assert all(torch.allclose(w, torch.tensor(2.0), atol=1e-6) for w in weights)
 
 
+def test_what_was_lost_too_often_still_goes_on_from_its_checkpoint(
+    often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optuna_nas.study.lease.MAX_LOSSES", 0)
+    search = describe_search(module=Peaking)
+    small = Finalist("linear", "reference", linear)
+    train = Retraining(epochs=6, seeds=1, average=None)
+    storage = optuna.storages.InMemoryStorage()
+    Peaking.killed_in = 4
+    with pytest.raises(KeyboardInterrupt):
+        train(search, small, storage, tmp_path)
+    found = train(search, small, storage, tmp_path)
+    assert found.study.trials[-1].user_attrs["resumed"] == {"epochs": 4}
+    assert found.cost["epochs"] == 6
+
+
 @dataclass(frozen=True, kw_only=True)
 class Late(nas.objectives.Accuracy):
     """The user loses patience after a training, before it is recorded."""

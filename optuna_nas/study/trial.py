@@ -27,6 +27,7 @@ from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
+from optuna_nas.study.opening import masked
 from optuna_nas.study.record import noted
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
 from optuna_nas.study.weights import save_weights, weights_path
@@ -233,8 +234,8 @@ class TrialRun:
             self._end("interrupted", "interrupted by the user")
             raise
         except Exception as error:
-            self.note("traceback", "".join(traceback.format_exception(error))[-8000:])
-            self._end("failed", f"{type(error).__name__}: {error}"[:2000])
+            self.note("traceback", masked("".join(traceback.format_exception(error)))[-8000:])
+            self._end("failed", masked(f"{type(error).__name__}: {error}")[:2000])
             raise
 
     def _end(self, outcome: str, reason: str) -> None:

@@ -6,11 +6,12 @@ import sys
 import optuna
 import pytest
 from little import little
+from optuna.exceptions import StorageInternalError
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.chunks import joined, pieces
 from optuna_nas.study.journal import RedisJournal
-from optuna_nas.study.opening import connect, masked
+from optuna_nas.study.opening import connect, failed_storage, masked
 from optuna_nas.study.storage import check_schema, hold_to, load, mark
 
 
@@ -139,3 +140,10 @@ def test_pieces_of_an_attribute_fit_and_are_joined(value) -> None:
     stored = {"before": 1, **dict(pieces("key", value))}
     assert all(len(json.dumps(piece)) < 65_536 for piece in stored.values())
     assert joined(stored) == {"before": 1, "key": value}
+
+
+def test_a_storage_that_fails_later_is_one_readable_error() -> None:
+    error = StorageInternalError("An exception is raised during the commit")
+    error.__cause__ = RuntimeError("no route to redis://:secret@host")
+    assert "no route" in str(failed_storage(error)) and "secret" not in str(failed_storage(error))
+    assert failed_storage(ValueError("a mistake of ours")) is None

@@ -73,6 +73,7 @@ class TrialRun:
         self.measurements: dict[str, dict[str, Any]] = {}
         self.hyperparameters: dict[str, Any] = {}
         self._estimation: Estimation | None = None
+        self._measuring = 0.0
 
     def __call__(self) -> list[float]:
         """Run the trial and return its objective values, in the order of the search.
@@ -194,7 +195,9 @@ class TrialRun:
         for objective in self.search.measured:
             if objective.stage != stage:
                 continue
+            began = time.monotonic()
             measurement = objective(candidate)
+            self._measuring += objective.on_device * (time.monotonic() - began)
             candidate.measured[objective.name] = measurement
             self._note(objective, measurement)
             violation = objective.violation(measurement.value)
@@ -243,6 +246,8 @@ class TrialRun:
         self.note("measurements", self.measurements)
         seconds = time.monotonic() - self.started
         spent = {"epochs": 0, "seconds": round(seconds, 3)}
+        if self._measuring:
+            spent["measuring"] = round(self._measuring, 3)
         if self._estimation is not None:
             spent["epochs"] = self._estimation.epochs
             if (joules := self._estimation.joules) is not None:

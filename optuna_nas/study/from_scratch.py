@@ -22,6 +22,7 @@ from optuna_nas.study.estimator import Estimation, Estimator
 from optuna_nas.study.training import OnEpoch, fit
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.trial import TrialRun
 
@@ -38,7 +39,7 @@ class FromScratch(Estimator):
     def smoke(self) -> Mapping[str, Any]:
         return {"trials": 12, "fidelity": Budget((1, 2))}
 
-    def check(self, search: Search) -> None:
+    def check(self, search: Definition) -> None:
         thaws = isinstance(search.make_pruner(), FreezeThaw)
         if thaws and not isinstance(search.make_sampler(), samplers.Predictor):
             raise DescriptionError(
@@ -46,7 +47,7 @@ class FromScratch(Estimator):
                 f"pruner='freeze-thaw', got {search.sampler!r}; use sampler='predictor'"
             )
 
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         return dict(search.budget.describe_training())
 
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:

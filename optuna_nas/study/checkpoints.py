@@ -114,11 +114,11 @@ class Saved:
         """Where the training can go on; a damaged checkpoint is removed, with a warning."""
         if not self.path.exists():
             return Resumed(reason=f"no checkpoint {self.path.name} in {self.folder}")
-        try:  # a file of ours, whole or not: pickle is as safe as the study's own code
+        try:
             with ZipFile(self.path) as parts:  # torch does not look at every checksum
                 if damaged := parts.testzip():
                     raise ValueError(f"the checksum of {damaged} is wrong")
-            stored = torch.load(self.path, map_location="cpu", weights_only=False)
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
             ours = stored[KEY]
             if ours["training"] != self.training:
                 raise ValueError("it belongs to another training")

@@ -16,19 +16,27 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 from zlib import crc32
 
 import optuna
 import psutil
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.locks import host_lock
 
-__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "requeue"]
+__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "requeue", "unfinished"]
 
 LEASE = "nas:lease"
 LEASE_SECONDS = 300.0
 """A lease not renewed for this long has expired; one is renewed four times as often."""
+
+BEGIN_SECONDS = 20.0
+"""How long a trial that runs may be without a lease: it is taken just after it was asked for."""
+
+LONG_AGO = 86400.0
+"""Seconds after which the clocks of two hosts need not agree to call a lease expired."""
 
 START_SECONDS = 10.0
 """Start times of a process that are taken for equal."""
@@ -37,6 +45,8 @@ MAX_LOSSES = 3
 """After so many dead processes a network is not tried again."""
 
 _logger = logging.getLogger(__name__)
+_SEEN: WeakKeyDictionary[BaseStorage, dict[int, tuple[object, float]]] = WeakKeyDictionary()
+"""Id of a running trial -> its lease, and since when (monotonic) it was seen here as it is."""
 
 
 @contextmanager
@@ -65,22 +75,31 @@ def hold(trial: optuna.Trial, seconds: float = LEASE_SECONDS) -> Iterator[None]:
         thread.join()
 
 
-def abandoned(trial: FrozenTrial, now: float) -> bool:
+def abandoned(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Whether nobody works on a running trial any more.
 
+    On the host of its process, that is looked for. Elsewhere the lease has expired when it was
+    seen here for its whole time and not renewed: clocks jump, and those of two hosts may differ.
+
     Args:
+        study: The study of the trial.
         trial: A trial of any state.
-        now: Seconds since the epoch.
     """
     if trial.state != TrialState.RUNNING:
         return False
     lease = trial.system_attrs.get(LEASE)
-    if lease is None:  # its process died between asking for it and taking the lease, or just did
-        started = trial.datetime_start
-        return started is not None and now - started.timestamp() > LEASE_SECONDS
-    if lease["host"] == _host():
+    if lease is not None and lease["host"] == _host():
         return not _alive(lease["pid"], lease["started"])
-    return bool(now - lease["renewed"] > lease["seconds"])
+    renewed, started = (lease or {}).get("renewed"), trial.datetime_start
+    seen = _SEEN.setdefault(study._storage, {})
+    state = (started, renewed)
+    first, since = seen.get(trial._trial_id, (None, 0.0))
+    if first != state:
+        since = time.monotonic()
+        seen[trial._trial_id] = state, since
+    seconds = BEGIN_SECONDS if lease is None else lease["seconds"]
+    begun = renewed if renewed is not None else started.timestamp() if started else time.time()
+    return bool(time.monotonic() - since > seconds or time.time() - begun > LONG_AGO)
 
 
 def requeue(study: optuna.Study) -> list[int]:
@@ -93,17 +112,16 @@ def requeue(study: optuna.Study) -> list[int]:
         Numbers of the trials that were put back.
     """
     with host_lock(f"requeue-{crc32(study.study_name.encode()):x}", timeout=60.0):
-        now = time.time()
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if abandoned(trial, now):
+            if abandoned(study, trial):
                 _mark_lost(study, trial)
-        unfinished = _unfinished(study.get_trials(deepcopy=False))
-        for trial in unfinished:
+        left = unfinished(study.get_trials(deepcopy=False))
+        for trial in left:
             study.enqueue_trial(trial.params, user_attrs={"continues": trial.number})
-    return [trial.number for trial in unfinished]
+    return [trial.number for trial in left]
 
 
-def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+def unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """Trials that ended without a word, or were lost or interrupted, and not taken up again."""
     taken_up = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
     outcomes = {t.number: t.user_attrs.get("outcome") for t in trials}

@@ -116,7 +116,7 @@ def fit(
             _served(data, device, fidelity, checkpoints),
             fidelity.resizing(network, input_shape),
         ):
-            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
+            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=True)
             if fidelity.below and not pruning.pruned:  # it stopped by itself, on the way up
                 fidelity.in_full()
                 trainer.validate(module, datamodule=data, verbose=False)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
@@ -231,6 +232,9 @@ class TrialRun:
             raise
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted by the user")
+            raise
+        except StorageInternalError as error:  # no fault of the network: it is taken up again
+            self._end("interrupted", f"the storage failed: {error}"[:2000])
             raise
         except Exception as error:
             self.note("traceback", "".join(traceback.format_exception(error))[-8000:])

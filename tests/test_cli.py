@@ -186,7 +186,7 @@ def test_every_command_has_help_with_an_example(path: list[str]) -> None:
     assert len(result.stdout.splitlines()) > 4
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["here", "workers"])
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")], ids=["here", "workers"])
 def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path, workers) -> None:
     """A real process and a real signal: table printed, code 130, trial taken up again."""
     command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]

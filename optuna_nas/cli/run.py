@@ -12,14 +12,13 @@ from rich.console import Console
 
 from optuna_nas.cli.files import (
     JSON,
-    PER_DEVICE,
     SMOKE,
     STORAGE,
     STUDY,
-    WORKERS,
     load_search,
     open_study,
     storage_url,
+    with_workers,
 )
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
@@ -40,8 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
-@WORKERS
-@PER_DEVICE
+@with_workers
 @SMOKE
 @JSON
 def run(
@@ -51,8 +49,7 @@ def run(
     timeout: float | None,
     seed: int | None,
     remeasure: bool,
-    workers: int | None,
-    per_device: int,
+    workers: Workers | None,
     smoke: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +63,6 @@ def run(
     optuna-nas run studies/digits_cnn.py --workers 2
     """
     from optuna_nas.study.source import keep
-    from optuna_nas.study.workers import Workers
 
     search = load_search(file, smoke)
     if seed is not None:
@@ -82,10 +78,9 @@ def run(
     if not study.get_trials(deepcopy=False):
         print_feasibility(study)
     keep(study, file, smoke)
-    crew = Workers(workers, per_device) if workers else None
     count = search.trials if trials is None else trials
     try:
-        optimise(search, study, Console(stderr=as_json), count, timeout, workers=crew)
+        optimise(search, study, Console(stderr=as_json), count, timeout, workers=workers)
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"))

@@ -34,7 +34,7 @@ from optuna_nas.pruners.lineages import Lineages
 from optuna_nas.reporting.front import front
 from optuna_nas.spaces import MLP
 from optuna_nas.study import Budget, Search
-from optuna_nas.study.lease import LEASE, MAX_LOSSES, unfinished
+from optuna_nas.study.lease import LEASE, unfinished
 from optuna_nas.study.opening import connect, masked
 
 __all__ = ["run", "table"]
@@ -64,7 +64,7 @@ def run(
         `kills_done`; `trials`; networks `finished` (complete, pruned or rejected), `lost` (begun,
         and nobody goes on with them, or told as finished and not so in storage), `duplicated`
         (finished twice), `stuck` (running or waiting when all had time to end), `given_up` (killed
-        with their process `MAX_LOSSES` times); `epochs` trained, `epochs_repeated` (trained
+        with their process too often); `epochs` trained, `epochs_repeated` (trained
         already by the network's killed trials), `epochs_repeated_max` of one kill;
         `recovery_seconds_max`, from a kill until another worker goes on with the network;
         `front_equal`, whether the front is that of the measurements in the records; and
@@ -181,9 +181,10 @@ def _account(study: optuna.Study, folder: Path, killed: Mapping[int, float]) -> 
     networks: dict[int, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
         networks[lineages.root(trial)].append(trial)
+    left = {trial.number for trial in unfinished(trials)}
     told, counts = [], Counter[str]()
     for root, own in networks.items():
-        what = _fate(own)
+        what = _fate(own, left)
         counts[what] += 1
         if what != "finished":
             last = own[-1]
@@ -209,13 +210,13 @@ def _account(study: optuna.Study, folder: Path, killed: Mapping[int, float]) -> 
     }
 
 
-def _fate(own: list[FrozenTrial]) -> str:
+def _fate(own: list[FrozenTrial], left: set[int]) -> str:
     last = own[-1]
     if not last.state.is_finished():
         return "stuck"
     if last.state != TrialState.FAIL or last.user_attrs.get("outcome") == "failed":
         return "finished"
-    return "given_up" if len(own) >= MAX_LOSSES else "lost"
+    return "lost" if last.number in left else "given_up"
 
 
 def _trained(trial: FrozenTrial) -> bool:

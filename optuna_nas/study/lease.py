@@ -25,8 +25,18 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.locks import host_lock
+from optuna_nas.pruners.curve import PREFIX
 
-__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "requeue", "unfinished"]
+__all__ = [
+    "LEASE",
+    "LEASE_SECONDS",
+    "abandoned",
+    "alive",
+    "hold",
+    "identity",
+    "requeue",
+    "unfinished",
+]
 
 LEASE = "nas:lease"
 LEASE_SECONDS = 300.0
@@ -42,7 +52,8 @@ START_SECONDS = 10.0
 """Start times of a process that are taken for equal."""
 
 MAX_LOSSES = 3
-"""After so many dead processes a network is not tried again."""
+"""After so many dead processes, none of which got further than the one before, a network is not
+tried again."""
 
 _logger = logging.getLogger(__name__)
 _SEEN: WeakKeyDictionary[BaseStorage, dict[int, tuple[object, float]]] = WeakKeyDictionary()
@@ -89,7 +100,7 @@ def abandoned(study: optuna.Study, trial: FrozenTrial) -> bool:
         return False
     lease = trial.system_attrs.get(LEASE)
     if lease is not None and lease["host"] == _host():
-        return not _alive(lease["pid"], lease["started"])
+        return not alive(lease["pid"], lease["started"])
     renewed, started = (lease or {}).get("renewed"), trial.datetime_start
     seen = _SEEN.setdefault(study._storage, {})
     state = (started, renewed)
@@ -106,7 +117,7 @@ def requeue(study: optuna.Study) -> list[int]:
     """Put trials that were lost or interrupted back into the queue, with their parameters.
 
     The new trial says in its user attribute `continues` which trial it takes up again. A network
-    that took its process with it `MAX_LOSSES` times is left alone.
+    that took its process with it `MAX_LOSSES` times, and got no further, is left alone.
 
     Returns:
         Numbers of the trials that were put back.
@@ -128,10 +139,13 @@ def unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     origin = {t.number: t.user_attrs.get("continues") for t in trials}
 
     def losses(number: int | None) -> int:
+        """Times that the network took its process with it and got no further than before."""
         count = 0
         while number is not None:
-            count += outcomes[number] != "interrupted"
-            number = origin[number]
+            earlier = origin[number]
+            stuck = earlier is None or _reached(trials[number]) <= _reached(trials[earlier])
+            count += outcomes[number] != "interrupted" and stuck
+            number = earlier
         return count
 
     return [
@@ -142,6 +156,12 @@ def unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
         and t.number not in taken_up
         and losses(t.number) < MAX_LOSSES
     ]
+
+
+def _reached(trial: FrozenTrial) -> int:
+    """The last step that a trial reported, -1 for none."""
+    steps = [int(key.removeprefix(PREFIX)) for key in trial.system_attrs if key.startswith(PREFIX)]
+    return max([*steps, *trial.intermediate_values], default=-1)
 
 
 def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -158,12 +178,15 @@ def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
 
 def _lease(seconds: float) -> dict[str, Any]:
     return {
-        "host": _host(),
-        "pid": os.getpid(),
-        "started": _started(os.getpid()),
+        **identity(),
         "renewed": time.time(),
         "seconds": seconds,
     }
+
+
+def identity() -> dict[str, Any]:
+    """What tells this process from every other one, on whatever host and at whatever time."""
+    return {"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 @lru_cache(maxsize=1)
@@ -181,7 +204,7 @@ def _started(pid: int) -> float:
     return psutil.Process(pid).create_time()
 
 
-def _alive(pid: int, started: float) -> bool:
+def alive(pid: int, started: float) -> bool:
     """Whether that very process lives: a process id alone may have been given to another."""
     try:
         process = psutil.Process(pid)

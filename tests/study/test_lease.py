@@ -144,6 +144,14 @@ def test_a_network_that_kills_its_process_is_not_tried_for_ever(study: optuna.St
     assert len(study.trials) == lease.MAX_LOSSES
 
 
+def test_a_network_that_gets_further_each_time_is_tried_on(study: optuna.Study) -> None:
+    """Its processes were killed by others: on a cluster whose machines come and go, say."""
+    for step in range(1, 7):
+        trial = running(study, pid=2**22 + 1)
+        study._storage.set_trial_system_attr(trial._trial_id, f"nas:step:{step}", [0.5, 1.0])
+        assert lease.requeue(study) == [step - 1]
+
+
 def test_a_failed_trial_stays_failed(study: optuna.Study) -> None:
     trial = running(study)
     trial.set_user_attr("outcome", "failed")

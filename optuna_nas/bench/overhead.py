@@ -244,7 +244,9 @@ def _fill(study: optuna.Study, count: int) -> None:
                 "datetime_complete": trial.datetime_complete,
             }
             table_ = models.TrialModel.__table__
-            (trial_id,) = connection.execute(insert(table_), row).inserted_primary_key
+            made_key = connection.execute(insert(table_), row).inserted_primary_key
+            assert made_key is not None
+            (trial_id,) = made_key
             connection.execute(
                 insert(models.TrialParamModel.__table__),
                 [

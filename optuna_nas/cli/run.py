@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 )
 @with_workers
 @SMOKE
+@click.option("--quiet", is_flag=True, help="Show nothing while it runs.")
 @JSON
 def run(
     file: Path,
@@ -51,16 +52,19 @@ def run(
     remeasure: bool,
     workers: Workers | None,
     smoke: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Start the search that STUDY.py describes, or go on with it.
 
-    Prints the front at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly;
-    the same command goes on.
+    Shows how it goes, on a terminal as a live view, elsewhere as a line a trial; prints the front
+    at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly; the same command
+    goes on.
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
     optuna-nas run studies/digits_cnn.py --workers 2
+    optuna-nas run studies/digits_cnn.py --quiet --json
     """
     from optuna_nas.study.source import keep
 
@@ -71,19 +75,23 @@ def run(
     if trials == 0 and not remeasure:
         print_front(open_study(search, url), as_json)
         return
-    with Console(stderr=True).status("looking at the space and the device") as shown:
+    with Console(stderr=True, quiet=quiet).status("looking at the space and the device") as shown:
         study = search.study(
             url, remeasure, lambda done, of: shown.update(f"measured {done}/{of} trials anew")
         )
-    if not study.get_trials(deepcopy=False):
+    if not quiet and not study.get_trials(deepcopy=False):
         print_feasibility(study)
     keep(study, file, smoke)
     count = search.trials if trials is None else trials
     try:
+<<<<<<< HEAD
         optimise(search, study, Console(stderr=as_json), count, timeout, workers=workers)
+=======
+        optimise(search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=crew)
+>>>>>>> main
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"))
+        save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)
 
 
 def optimise(
@@ -96,24 +104,27 @@ def optimise(
     workers: Workers | None = None,
 ) -> None:
     """Run trials of a study, and show them; the arguments are those of `Search.run`."""
-    from optuna_nas.reporting import LiveView
+    from optuna_nas.reporting import LiveView, Panels
     from optuna_nas.study.interrupts import Interrupts
 
-    interrupts = Interrupts()
+    interrupts, panels = Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 
-    with LiveView(study, trials, timeout, console) as view:
-        search.run(
-            trials=trials,
-            storage=study._storage,
-            timeout=timeout,
-            until=until,
-            callbacks=[view.update, interrupts.check],
-            on_epoch=on_epoch,
-            workers=workers,
-        )
+    try:
+        with LiveView(study, trials, timeout, console) as view:
+            search.run(
+                trials=trials,
+                storage=study._storage,
+                timeout=timeout,
+                until=until,
+                callbacks=[view.update, panels, interrupts.check],
+                on_epoch=on_epoch,
+                workers=workers,
+            )
+    finally:
+        panels.end(study)
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)

@@ -84,11 +84,9 @@ def run(
     keep(study, file, smoke)
     count = search.trials if trials is None else trials
     try:
-<<<<<<< HEAD
-        optimise(search, study, Console(stderr=as_json), count, timeout, workers=workers)
-=======
-        optimise(search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=crew)
->>>>>>> main
+        optimise(
+            search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=workers
+        )
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)

@@ -27,7 +27,6 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_nas.locks import host_lock
 from optuna_nas.pruners.curve import PREFIX
 
-<<<<<<< HEAD
 __all__ = [
     "LEASE",
     "LEASE_SECONDS",
@@ -35,12 +34,12 @@ __all__ = [
     "alive",
     "hold",
     "identity",
+    "release",
     "requeue",
+    "take",
     "unfinished",
+    "workers",
 ]
-=======
-__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "release", "requeue", "take", "workers"]
->>>>>>> main
 
 LEASE = "nas:lease"
 LEASE_SECONDS = 300.0
@@ -103,7 +102,6 @@ def abandoned(study: optuna.Study, trial: FrozenTrial) -> bool:
     if trial.state != TrialState.RUNNING:
         return False
     lease = trial.system_attrs.get(LEASE)
-<<<<<<< HEAD
     if lease is not None and lease["host"] == _host():
         return not alive(lease["pid"], lease["started"])
     renewed, started = (lease or {}).get("renewed"), trial.datetime_start
@@ -116,11 +114,6 @@ def abandoned(study: optuna.Study, trial: FrozenTrial) -> bool:
     seconds = BEGIN_SECONDS if lease is None else lease["seconds"]
     begun = renewed if renewed is not None else started.timestamp() if started else time.time()
     return bool(time.monotonic() - since > seconds or time.time() - begun > LONG_AGO)
-=======
-    if lease is None:  # its process died between asking for it and taking the lease, or just did
-        started = trial.datetime_start
-        return started is not None and now - started.timestamp() > LEASE_SECONDS
-    return _expired(lease, now)
 
 
 def workers(study: optuna.Study) -> int:
@@ -157,7 +150,6 @@ def take(study: optuna.Study, key: str) -> bool:
 def release(study: optuna.Study, key: str) -> None:
     """Give a lease that `take` has given back."""
     study._storage.set_study_system_attr(study._study_id, key, None)
->>>>>>> main
 
 
 def requeue(study: optuna.Study) -> list[int]:
@@ -229,7 +221,7 @@ def _holder(lease: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _expired(lease: Mapping[str, Any], now: float) -> bool:
     if lease["host"] == _host():
-        return not _alive(lease["pid"], lease["started"])
+        return not alive(lease["pid"], lease["started"])
     return bool(now - lease["renewed"] > lease["seconds"])
 
 

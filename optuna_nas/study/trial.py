@@ -28,6 +28,7 @@ from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
+from optuna_nas.study.mishaps import within
 from optuna_nas.study.record import noted
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
 from optuna_nas.study.weights import save_weights, weights_path
@@ -82,10 +83,15 @@ class TrialRun:
                 that was.
             Exception: Whatever went wrong inside it, with the reason in storage.
         """
-        with _ONE_AT_A_TIME, self._recorded(), lease.hold(self.trial):
+        with (
+            _ONE_AT_A_TIME,
+            self._recorded(),
+            lease.hold(self.trial),
+            within(self.search.time_limit),
+        ):
             prepare(self.search, self.trial.study)
             self.search.estimator.prepare(self.search, self.trial.study, self._on_epoch)
-            drawn = self._draw()
+            drawn = self.draw()
             identity = self._identify(drawn)
             estimation = self._estimation = self.search.estimator.begin(self, identity)
             earlier = self._earlier(identity)
@@ -116,7 +122,8 @@ class TrialRun:
         """Leave something in the record of the trial."""
         self.trial.set_user_attr(key, value)
 
-    def _draw(self) -> Architecture | nn.Module:
+    def draw(self) -> Architecture | nn.Module:
+        """Draw the network; the same one whenever it is asked."""
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Inconsistent parameter values")
             try:

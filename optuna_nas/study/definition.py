@@ -62,6 +62,8 @@ class Definition:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     checkpoints: str | os.PathLike[str] | bool | None = True
+    quota: int | None = None
+    time_limit: float | None = None
     weights: str | os.PathLike[str] | None = None
     seed: int = 0
     samples: int = 200

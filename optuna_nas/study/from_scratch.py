@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import optuna
+import torch
+from lightning.pytorch import LightningDataModule
 
 from optuna_nas import samplers
 from optuna_nas.exceptions import DescriptionError
@@ -19,6 +22,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
 from optuna_nas.study.energy import EnergyCount
 from optuna_nas.study.estimator import Estimation, Estimator
+from optuna_nas.study.mishaps import Diverged, in_smaller_steps, is_out_of_memory
 from optuna_nas.study.training import OnEpoch, fit
 
 if TYPE_CHECKING:
@@ -92,6 +96,38 @@ class Training(Estimation):
         return f"trained to the end, {self._reached} epochs"
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
+        search = self._run.search
+        data = search.data_for(self._run.hyperparameters)
+        try:
+            return self._fit(candidate, data, search.trainer)
+        except Diverged as error:
+            self._reject("finite loss", str(error))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = f"out of memory: {error}"[:500]
+        gc.collect()  # the error has held what filled the memory
+        torch.cuda.empty_cache()
+        smaller = in_smaller_steps(data, search.trainer)
+        if smaller is None:
+            self._reject("memory", reason)
+        self._run.note("retried", {"reason": reason, "batch_size": smaller[0].batch_size})
+        candidate.renew(self._run.draw)
+        try:
+            return self._fit(candidate, *smaller)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._reject("memory", f"{reason}; with half the batch, too")
+
+    def _reject(self, name: str, reason: str) -> NoReturn:
+        """End the trial so that every sampler learns from it, as from a cap that is broken."""
+        self._run.trial.set_constraint(name, 1.0)
+        raise optuna.TrialPruned(reason)
+
+    def _fit(
+        self, candidate: Candidate, data: LightningDataModule, arguments: Mapping[str, Any]
+    ) -> Mapping[str, float]:
         run, search = self._run, self._run.search
         monitors = search.monitors({n: m["value"] for n, m in run.measurements.items()})
         run.note("measurements", run.measurements)
@@ -108,12 +144,12 @@ class Training(Estimation):
                 partial(search.make_module, hyperparameters=run.hyperparameters),
                 candidate.network,
                 candidate.input_shape,
-                search.data_for(run.hyperparameters),
+                data,
                 pruning,
                 budget=search.budget,
                 seed=run.seed,
                 data_seed=search.seed,
-                arguments=search.trainer,
+                arguments=arguments,
                 threads=search.threads,
                 checkpoints=checkpoints,
                 beside=[self._energy],
@@ -139,4 +175,6 @@ class Training(Estimation):
         if "continues" in self._run.trial.user_attrs:
             self._resumed = self._saved.read()
             self._run.note("resumed", self._resumed.as_json())
-        return Checkpoints(self._saved, pruning, self._pauses, self._resumed)
+        return Checkpoints(
+            self._saved, pruning, self._pauses, self._resumed, self._run.search.quota
+        )

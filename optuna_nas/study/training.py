@@ -30,6 +30,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 from optuna_nas.study.give_way import GiveWay
+from optuna_nas.study.mishaps import FiniteLoss
 
 __all__ = [
     "TRAINER",
@@ -122,7 +123,15 @@ def fit(
         give_way = GiveWay()
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
-        callbacks = [give_way, ChannelsLast(), *callbacks, *beside, fidelity, pruning]
+        callbacks = [
+            give_way,
+            ChannelsLast(),
+            FiniteLoss(),
+            *callbacks,
+            *beside,
+            fidelity,
+            pruning,
+        ]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
             callbacks.append(checkpoints)
@@ -139,7 +148,7 @@ def fit(
             _served(data, device, fidelity, checkpoints),
             fidelity.resizing(network, input_shape),
         ):
-            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
+            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=True)
             if fidelity.below and not pruning.pruned:  # it stopped by itself, on the way up
                 fidelity.in_full()
                 trainer.validate(module, datamodule=data, verbose=False)

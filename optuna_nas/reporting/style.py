@@ -32,10 +32,10 @@ ACCENT = "#3b82f6"
 FILL = "rgba(59, 130, 246, 0.12)"
 COLOURS = {
     "front": ACCENT,
-    "trained": "rgba(125, 133, 144, 0.65)",
+    "trained": "rgba(125, 133, 144, 0.5)",
     "unfinished": "rgba(125, 133, 144, 0.35)",
-    "pruned": "rgba(217, 144, 60, 0.75)",
-    "rejected": "rgba(205, 92, 92, 0.75)",
+    "pruned": "rgba(217, 144, 60, 0.6)",
+    "rejected": "rgba(205, 92, 92, 0.6)",
 }
 TEXT = "#7d8590"
 GRID = "rgba(125, 133, 144, 0.2)"

@@ -34,7 +34,7 @@ def opened(browser: Chrome, address: str) -> Chrome:
     browser.get_log("browser")
     browser.get(address)
     if address.startswith("file:"):
-        script = "return document.documentElement.dataset.drawn === 'yes'"
+        script = "return performance.getEntriesByName('drawn').length"
         WebDriverWait(browser, 60).until(lambda page: page.execute_script(script))
     return browser
 

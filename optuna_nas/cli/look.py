@@ -74,20 +74,26 @@ def report(
 @SMOKE
 @JSON
 def status(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
-    """Say how far the search is: trials by outcome, epochs spent, hypervolume.
+    """Say how far the search is: trials by outcome, epochs spent, hypervolume, pace, workers.
+
+    Reads the storage alone, so it may be asked while the search runs, from any machine.
 
     \b
     optuna-nas status studies/digits_cnn.py
     """
+    from optuna_nas.reporting import pace
     from optuna_nas.reporting import status as summary
+    from optuna_nas.reporting.text import quantity
 
-    values = summary(load_study(file, storage, smoke))
+    study = load_study(file, storage, smoke)
+    values = summary(study) | pace(study)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     width = max(map(len, values))
     for name, value in values.items():
-        click.echo(f"{name:<{width}}  {value}")
+        shown = value if isinstance(value, str) else quantity(value)
+        click.echo(f"{name:<{width}}  {shown}")
 
 
 @main.command()
@@ -105,7 +111,7 @@ def dashboard(file: Path, storage: str | None, smoke: bool, port: int, browser: 
     from optuna_nas.reporting import serve
 
     study = load_study(file, storage, smoke)
-    serve(study._storage, port=port, open_browser=browser)
+    serve(study, port=port, open_browser=browser)
 
 
 def print_feasibility(study: optuna.Study) -> None:
@@ -128,10 +134,14 @@ def print_front(study: optuna.Study, as_json: bool) -> None:
 
 
 def save_report(
-    study: optuna.Study, path: Path, space: Callable[[Any], Any] | None = None
+    study: optuna.Study,
+    path: Path,
+    space: Callable[[Any], Any] | None = None,
+    quiet: bool = False,
 ) -> None:
     """Write the HTML report and say where."""
     from optuna_nas.reporting import write_report
 
     write_report(study, path, space)
-    click.echo(f"report: {path}", err=True)
+    if not quiet:
+        click.echo(f"report: {path}", err=True)

@@ -9,7 +9,7 @@ from optuna_nas.finalists.auditing import audit
 from optuna_nas.finalists.card import register
 from optuna_nas.finalists.comparison import baselines
 from optuna_nas.finalists.derived import Further
-from optuna_nas.finalists.distillation import Distilled, distilling
+from optuna_nas.finalists.distillation import Distilled, distilling, find_student
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.finals import choose_finalists, run_finals
 from optuna_nas.finalists.forms import export
@@ -37,6 +37,7 @@ __all__ = [
     "compare",
     "distilling",
     "export",
+    "find_student",
     "follow_up",
     "prune",
     "register",

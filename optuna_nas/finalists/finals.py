@@ -26,9 +26,10 @@ from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
 from optuna_nas.reporting import front
 from optuna_nas.reporting.finalists import FINALS, OURS, finals
+from optuna_nas.reporting.inheritance import keep
 from optuna_nas.study import Search
 from optuna_nas.study.checkpoints import folder_of
-from optuna_nas.study.record import Record
+from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
 
 __all__ = ["choose_finalists", "run_finals"]
@@ -133,6 +134,8 @@ def run_finals(
         ended.append(_finish(search, study, retrained, folder, reason, before.get(name, {})))
     result = Finals(search, study, ended)
     study.set_user_attr(FINALS, result.as_json())
+    if SUPERNET in study.user_attrs:
+        keep(study, result.inherited(f"{search.name}@{recipe.label}"))
     return result
 
 

@@ -15,7 +15,9 @@ from scipy.stats import spearmanr
 from optuna_nas.finalists.forms import Form
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.sealed import Values
+from optuna_nas.finalists.shared import rank_correlations
 from optuna_nas.reporting.finalists import OURS, verdict
+from optuna_nas.reporting.inheritance import Correlation
 from optuna_nas.study import Search
 
 __all__ = ["Final", "Finals"]
@@ -119,6 +121,19 @@ class Finals:
         if len(set(searched)) == 1 or len(set(again)) == 1:
             return math.nan
         return float(spearmanr(searched, again).statistic)
+
+    def inherited(self, name: str) -> list[Correlation]:
+        """How far the order by inherited weights agrees with that of the networks trained.
+
+        Args:
+            name: Of what trained them.
+        """
+        names = [o.name for o in self.search.optimised if o.stage == "trained"]
+        kept = [f.retrained for f in self.found if f.retrained.finalist.role == "front"]
+        kept = [one for one in kept if one.trained]
+        before = {one.digest: {n: one.finalist.searched[n] for n in names} for one in kept}
+        after = {one.digest: {n: one.mean(n) for n in names} for one in kept}
+        return rank_correlations(before, name, after)
 
     @property
     def verdict(self) -> str:

@@ -19,14 +19,19 @@ from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.callbacks import Averaging, KeepBest
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.retrained import MEASURED, Retrained, judge
+from optuna_nas.finalists.shared import weights_file
 from optuna_nas.model.recipe import Recipe
 from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighted, resolve
 from optuna_nas.spaces import Joint
+from optuna_nas.spaces.given import Given
 from optuna_nas.study import Budget, Search
+from optuna_nas.study.estimator import Estimator
+from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import OURS, SEED
 from optuna_nas.study.lease import requeue
 from optuna_nas.study.record import Record, records
 from optuna_nas.study.training import OnEpoch
+from optuna_nas.supernet import FineTuned
 
 __all__ = ["PARAMETER", "Retraining", "once", "uncapped"]
 
@@ -53,6 +58,8 @@ class Retraining:
             ends; None to train to the end. With it, the best epoch is kept.
         keep_best: Whether weights and values are those of the epoch that is best in the first
             trained objective; by default those of the last.
+        fine_tune: Whether networks of the space are trained on from the weights that they
+            inherited in a one-shot search, instead of from scratch.
         module: Makes the LightningModule from a network; that of the search by default.
         trainer: Further arguments of the Lightning Trainer; they override the search's.
         label: What the studies are called after: with another label, another recipe can be tried
@@ -68,6 +75,7 @@ class Retraining:
     average: float | None = 0.99
     patience: int | None = None
     keep_best: bool = False
+    fine_tune: bool = False
     module: Callable[..., LightningModule] | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
     label: str = "finalists"
@@ -80,13 +88,20 @@ class Retraining:
         if self.average is not None and not 0 < self.average < 1:
             raise DescriptionError(f"expected average between 0 and 1, got {self.average}")
 
-    def search(self, search: Search, finalist: Finalist, weights: Path) -> Search:
+    def search(
+        self,
+        search: Search,
+        finalist: Finalist,
+        weights: Path,
+        estimator: Estimator | None = None,
+    ) -> Search:
         """The search whose trials are the trainings of a finalist.
 
         Args:
             search: The search that found it.
             finalist: The finalist.
             weights: Folder for the weights.
+            estimator: From what it is trained; from scratch by default.
         """
         own = {k: v for k, v in finalist.hyperparameters.items() if k not in OURS}
         return Search(
@@ -99,6 +114,7 @@ class Retraining:
             fidelity=self._budget(search.budget),
             sampler="random",
             pruner="none",
+            estimator=estimator or FromScratch(),
             trainer=self._trainer(search),
             threads=search.threads,
             weights=weights,
@@ -124,9 +140,12 @@ class Retraining:
             on_epoch: As in `Search.run`.
 
         Raises:
-            StudyError: It was trained by another recipe, or on other data; says what changed.
+            StudyError: It was trained by another recipe, or on other data; says what changed. Or
+                there are no weights to inherit.
         """
-        own = self.search(search, finalist, weights)
+        inherits = self.fine_tune and isinstance(finalist.space, Given)
+        estimator = _inheriting(search, storage) if inherits else None
+        own = self.search(search, finalist, weights, estimator)
         study = own.study(storage)
         requeue(study)
         under_way = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
@@ -198,6 +217,11 @@ class Retraining:
         if self.patience is None:
             return best
         return [EarlyStopping(objective.monitor, patience=self.patience, mode=mode), *best]
+
+
+def _inheriting(search: Search, storage: BaseStorage) -> FineTuned:
+    study = optuna.load_study(study_name=search.name, storage=storage)
+    return FineTuned(weights_file(search, study), search.space)
 
 
 def uncapped(objective: Objective) -> Objective:

@@ -19,6 +19,7 @@ from optuna_nas.reporting.front import (
     status,
     totals,
 )
+from optuna_nas.reporting.pace import pace
 
 if TYPE_CHECKING:
     from optuna_nas.reporting.dashboard import serve
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from optuna_nas.reporting.live import LiveView
     from optuna_nas.reporting.measurements import measurements_table, remeasured_tables
     from optuna_nas.reporting.notebook import study_report
+    from optuna_nas.reporting.panels import Panels
     from optuna_nas.reporting.plots import (
         plot_cost,
         plot_finalists,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "LiveView": "live",
+    "Panels": "panels",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
     "finals": "finalists",
@@ -69,6 +72,7 @@ _HOME = {
 __all__ = [
     "HypervolumeHistory",
     "LiveView",
+    "Panels",
     "Totals",
     "diagram",
     "feasibility_table",
@@ -80,6 +84,7 @@ __all__ = [
     "hypervolume_history",
     "measurements_table",
     "networks_table",
+    "pace",
     "plot_cost",
     "plot_finalists",
     "plot_front",

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from optuna_nas.reporting.text import one_line, with_spread
+from optuna_nas.reporting.text import one_line, short, with_spread
 from optuna_nas.reporting.trust import unit_of
 from optuna_nas.study.record import Record
 
@@ -95,7 +95,7 @@ def cost_axis(title: str, values: Sequence[float], **options: Any) -> dict[str, 
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) < 5 else (1,)
     ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
-    texts = [f"{tick:g}" for tick in ticks]
+    texts = [short(tick) for tick in ticks]
     return axis(title, type="log", tickvals=ticks, ticktext=texts, **options)
 
 

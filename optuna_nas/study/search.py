@@ -46,6 +46,7 @@ from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS
+from optuna_nas.study.loggers import MakeLogger
 from optuna_nas.study.loop import Callbacks, run_trials
 from optuna_nas.study.remeasure import Progress
 from optuna_nas.study.storage import connect
@@ -85,6 +86,9 @@ class Search:
         checkpoints: Folder from which a network that was paused, interrupted or lost is taken up
             again; by default `<name>.checkpoints` beside the study's SQLite file, or in the
             working directory. None for no checkpoints.
+        logger: Makes the Lightning logger of a training from the name of the study and the number
+            of the trial, such as `lambda study, trial: TensorBoardLogger("logs", study, trial)`; a
+            trial taken up again has its first number. By default nothing is logged.
         weights: Folder where the weights of networks trained to the end are kept, as safetensors;
             by default they are not.
         seed: Seed of the sampler, of the weights and of the training.
@@ -111,6 +115,7 @@ class Search:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     checkpoints: str | os.PathLike[str] | bool | None = True
+    logger: MakeLogger | None = None
     weights: str | os.PathLike[str] | None = None
     seed: int = 0
     samples: int = 200

@@ -21,11 +21,16 @@ class Node(Protocol):
     """As `architecture.Node`; its text is what it is, in short."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique in the graph."""
+
     @property
-    def inputs(self) -> tuple[str, ...]: ...
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes that it reads."""
+
     @property
-    def module(self) -> str: ...
+    def module(self) -> str:
+        """Name of the module that computes it."""
 
 
 Segment = Sequence[Node]

@@ -1,9 +1,13 @@
 """The package as a whole: imports are cheap and only point up the list of stages."""
 
 import ast
+import functools
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -100,3 +104,28 @@ def test_only_spaces_ask_a_trial() -> None:
         }
         if stage(path) not in ("spaces", "bench"):
             assert not {name for name in asked if name.startswith("suggest_")}, path
+
+
+def test_every_public_method_says_what_it_does_or_inherits_it() -> None:
+    """Laws of the conformance classes say it by their names."""
+    silent = []
+    for path in MODULES:
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if parts[-1] == "__main__" or "peers" in parts:  # the one runs, the others import peers
+            continue
+        module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+        for name, value in vars(module).items():
+            own = inspect.isclass(value) and value.__module__ == module.__name__
+            if own and not name.startswith("_"):
+                public = [key for key in vars(value) if not key.startswith(("_", "test_"))]
+                silent += [f"{module.__name__}.{name}.{key}" for key in public if mute(value, key)]
+    assert not silent
+
+
+def mute(cls: type, name: str) -> bool:
+    """Whether a method or property has no docstring, and inherits none."""
+    attribute = inspect.getattr_static(cls, name)
+    kinds = (property, classmethod, staticmethod, functools.cached_property, FunctionType)
+    if not isinstance(attribute, kinds) or name in inspect.get_annotations(cls):  # a default
+        return False
+    return not inspect.getdoc(getattr(cls, name))

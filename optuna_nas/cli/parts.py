@@ -17,27 +17,27 @@ from optuna_nas.cli.files import JSON
 from optuna_nas.cli.group import main
 from optuna_nas.cli.subject import INPUT, OUTPUTS, SPACE, Subject, subject
 
-__all__: list[str] = []
+__all__ = ["known", "summary"]
 
 
 @main.command("list")
 @JSON
 def list_(as_json: bool) -> None:
-    """Print the spaces, blocks, objectives, samplers, pruners and datasets there are, by name.
+    """Print every part there is, by name: spaces, blocks, objectives, samplers, backends ...
 
     \b
     optuna-nas list
     optuna-nas list --json
     """
-    known = _known()
+    found = known()
     if as_json:
-        click.echo(json.dumps({kind: sorted(parts) for kind, parts in known.items()}, indent=2))
+        click.echo(json.dumps({kind: sorted(parts) for kind, parts in found.items()}, indent=2))
         return
     shown = Table(box=box.SIMPLE_HEAD, show_header=False)
-    for kind, parts in known.items():
+    for kind, parts in found.items():
         shown.add_row(f"[bold]{kind}[/bold]", "")
         for name in sorted(parts):
-            shown.add_row(f"  {escape(name)}", escape(_summary(parts[name])))
+            shown.add_row(f"  {escape(name)}", escape(summary(parts[name])))
     Console().print(shown)
 
 
@@ -97,9 +97,10 @@ def _save_diagrams(found: list[dict[str, Any]], folder: Path) -> None:
         save_diagram(architecture, folder / f"{number}-{row['digest'][:12]}.svg")
 
 
-def _known() -> dict[str, dict[str, Any]]:
+def known() -> dict[str, dict[str, Any]]:
     """Kind of part -> name -> its class."""
     from optuna_nas import pruners, samplers
+    from optuna_nas.backends import BACKENDS
     from optuna_nas.blocks import BLOCKS
     from optuna_nas.datasets import DATASETS
     from optuna_nas.objectives.registry import NAMES
@@ -113,10 +114,11 @@ def _known() -> dict[str, dict[str, Any]]:
         "samplers": {name: type(getattr(own, "sampler", own)) for name, own in made.items()},
         "pruners": {name: type(pruners.by_name(name, 1, 3)) for name in pruners.NAMES},
         "datasets": DATASETS,
+        "backends": BACKENDS,
     }
 
 
-def _summary(part: Any) -> str:
+def summary(part: Any) -> str:
     """The first sentence of its documentation."""
     text = inspect.getdoc(part) or ""
     return " ".join(text.partition("\n\n")[0].split())

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 from optuna.trial import TrialState
 from rich.console import Console
 
-from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_search, open_study, storage_url
+from optuna_nas.cli.files import (
+    JSON,
+    PER_DEVICE,
+    SMOKE,
+    STORAGE,
+    STUDY,
+    WORKERS,
+    load_search,
+    open_study,
+    storage_url,
+)
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
 from optuna_nas.exceptions import SearchStopped
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     import optuna
 
     from optuna_nas.study import Search
+    from optuna_nas.study.workers import Workers
 
 
 @main.command()
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
+@WORKERS
+@PER_DEVICE
 @SMOKE
 @click.option("--quiet", is_flag=True, help="Show nothing while it runs.")
 @JSON
@@ -45,6 +54,8 @@ def run(
     timeout: float | None,
     seed: int | None,
     remeasure: bool,
+    workers: int | None,
+    per_device: int,
     smoke: bool,
     quiet: bool,
     as_json: bool,
@@ -57,8 +68,12 @@ def run(
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
+    optuna-nas run studies/digits_cnn.py --workers 2
     optuna-nas run studies/digits_cnn.py --quiet --json
     """
+    from optuna_nas.study.source import keep
+    from optuna_nas.study.workers import Workers
+
     search = load_search(file, smoke)
     if seed is not None:
         search = replace(search, seed=seed)
@@ -72,37 +87,45 @@ def run(
         )
     if not quiet and not study.get_trials(deepcopy=False):
         print_feasibility(study)
+    keep(study, file, smoke)
+    crew = Workers(workers, per_device) if workers else None
+    count = search.trials if trials is None else trials
     try:
-        _optimise(search, study, trials, timeout, Console(stderr=as_json, quiet=quiet))
+        optimise(search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=crew)
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"), quiet)
+        save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)
 
 
-def _optimise(
+def optimise(
     search: Search,
     study: optuna.Study,
-    trials: int | None,
-    timeout: float | None,
     console: Console,
+    trials: int,
+    timeout: float | None,
+    until: int | None = None,
+    workers: Workers | None = None,
 ) -> None:
+    """Run trials of a study, and show them; the arguments are those of `Search.run`."""
     from optuna_nas.reporting import LiveView, Panels
+    from optuna_nas.study.interrupts import Interrupts
 
-    count = search.trials if trials is None else trials
-    interrupts, panels = _Interrupts(), Panels()
+    interrupts, panels = Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 
     try:
-        with LiveView(study, count, timeout, console) as view:
+        with LiveView(study, trials, timeout, console) as view:
             search.run(
-                trials=count,
+                trials=trials,
                 storage=study._storage,
                 timeout=timeout,
+                until=until,
                 callbacks=[view.update, panels, interrupts.check],
                 on_epoch=on_epoch,
+                workers=workers,
             )
     finally:
         panels.end(study)
@@ -121,26 +144,3 @@ def _expect_some(study: optuna.Study) -> None:
     if trials and all(trial.state == TrialState.FAIL for trial in trials):
         said = trials[-1].user_attrs.get("ended", "nobody knows why")
         raise SearchStopped(f"each of {len(trials)} trials failed; the last: {said}")
-
-
-class _Interrupts:
-    """Ctrl-C and SIGTERM as KeyboardInterrupt, once no storage is being read or written."""
-
-    def __init__(self) -> None:
-        self.caught = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._raise)
-
-    def check(self, *_: object) -> None:
-        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
-        if self.caught:
-            raise KeyboardInterrupt
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.caught = True
-        while frame is not None:
-            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
-                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt

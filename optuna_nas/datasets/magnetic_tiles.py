@@ -1,6 +1,7 @@
 """Photographs of magnetic tiles with and without defects.
 
 Source: Huang, Qiu and Yuan 2020, The Visual Computer 36, doi:10.1007/s00371-018-1588-5.
+Local contrast: Jarrett et al. 2009, doi:10.1109/ICCV.2009.5459469.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from optuna_nas.datasets import files
 from optuna_nas.datasets.arrays import ArrayDataModule
@@ -40,10 +42,12 @@ class MagneticTiles(ArrayDataModule):
 
     Args:
         root: Folder of the file; by default that of the environment variable `OPTUNA_NAS_DATA`.
+        local_contrast: Pixels around each (odd) whose mean it is compared with, and by whose
+            deviation it is divided, which takes the light away; None for pictures as they are.
         **options: As for `ArrayDataModule`, for example `seed` or `batch_size`.
 
     Raises:
-        DataError: The file is absent, with where to get it.
+        DataError: The file is absent, with where to get it; or `local_contrast` is even.
 
     Attributes:
         DEFECTS: The classes that are defects: Blowhole, Break, Crack, Fray, Uneven.
@@ -51,11 +55,30 @@ class MagneticTiles(ArrayDataModule):
 
     DEFECTS: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 5)
 
-    def __init__(self, root: str | os.PathLike[str] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        local_contrast: int | None = None,
+        **options: Any,
+    ) -> None:
         stored = files.arrays(root, "magtile_64x64.npz", ARRAYS, SOURCE)
         groups = _tiles(stored["name"])
         options = {"groups": groups, "stratify": True, **options}
-        super().__init__(stored["x"][:, None], stored["y"], **options)
+        x = stored["x"][:, None]
+        if local_contrast is not None:
+            x = _contrast(x, local_contrast)
+        super().__init__(x, stored["y"], **options)
+
+
+def _contrast(x: NDArray[np.uint8], around: int) -> NDArray[np.float32]:
+    """Local contrast of pictures (N, 1, H, W), 0 to 255."""
+    if around < 3 or around % 2 == 0:
+        raise DataError(f"expected local_contrast of an odd number from 3, got {around}")
+    size = (0, 0, around, around)
+    apart = x.astype(np.float32) - uniform_filter(x.astype(np.float32), size)
+    local: NDArray[np.float32] = apart / (np.sqrt(uniform_filter(apart**2, size)) + 1.0)
+    return local
 
 
 def _tiles(names: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from optuna_nas.objectives import Candidate
 from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.feasibility import caps, look
 from optuna_nas.study.fidelity import expect_sizes
-from optuna_nas.study.storage import hold_to, mark, staging
+from optuna_nas.study.storage import check_schema, hold_to, mark, staging
 from optuna_nas.study.training import check_trainer, seeded
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def prepare(search: Search, study: optuna.Study) -> None:
     prepared = search.prepared.setdefault(study._storage, {})
     if study._study_id in prepared:
         return
+    check_schema(study)
     _check_input_shape(search)
     search.budget.check_images(search.input_shape)
     _check_sizes(search)

@@ -17,6 +17,7 @@ class BlockConformance:
     """Laws of a block. Subclass it with a fixture `block`, the class."""
 
     def cases(self, block: type[Block]) -> list[tuple[Block, tuple[Shape, ...], Shape]]:
+        """Blocks with usual arguments, the shapes that they read, and the one they promise."""
         found = [
             (module.double(), shapes, module.output_shape(*shapes))
             for module, shapes in usual(block)

@@ -49,6 +49,7 @@ class PrunerConformance(ABC):
         directions: Sequence[StudyDirection] = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE),
         name: str | None = None,
     ) -> optuna.Study:
+        """A study that is pruned."""
         return optuna.create_study(
             storage=storage,
             directions=list(directions),

@@ -40,6 +40,20 @@ def test_the_order_of_the_pictures_does_not_matter(tmp_path: Path) -> None:
     assert sum(len(set(tiles[split])) for split in data._splits) == 40
 
 
+def test_local_contrast_does_not_see_the_light(tmp_path: Path) -> None:
+    save(tmp_path, pictures())
+    stored = dict(np.load(tmp_path / "magtile_64x64.npz"))
+    dark = stored["x"] // 4
+    np.savez(tmp_path / "magtile_64x64.npz", **stored | {"x": dark})
+    darker = MagneticTiles(tmp_path, local_contrast=13)
+    np.savez(tmp_path / "magtile_64x64.npz", **stored | {"x": dark + 150})
+    lighter = MagneticTiles(tmp_path, local_contrast=13)
+    np.testing.assert_allclose(darker._x, lighter._x, atol=1e-4)
+    np.testing.assert_allclose(darker._x.mean(), 0, atol=0.05)
+    with pytest.raises(DataError, match="odd number from 3, got 4"):
+        MagneticTiles(tmp_path, local_contrast=4)
+
+
 def test_names_in_another_form_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected names such as 'exp1_num_108719'"):
         MagneticTiles(save(tmp_path, ["tile.png"] * 60))

@@ -50,6 +50,11 @@ def _check_kinds(search: Definition) -> None:
             "expected an estimator such as optuna_nas.supernet.OneShot(), "
             f"got {search.estimator!r}"
         )
+    if not (search.logger is None or callable(search.logger)):
+        raise DescriptionError(
+            "expected logger as a function of the study's name and the trial's number that "
+            f"returns a Lightning Logger, got {search.logger!r}"
+        )
     if not isinstance(search.checkpoints, str | os.PathLike | bool | None):
         raise DescriptionError(
             f"expected checkpoints as a folder, or None for none, got {search.checkpoints!r}"

@@ -61,6 +61,9 @@ class Search(Definition):
             networks begin anew when they are taken up again. As many as there are by default.
         time_limit: Seconds that one trial may take; one that takes longer, as where a data loader
             hangs, fails. As long as it takes by default.
+        logger: Makes the Lightning logger of a training from the name of the study and the number
+            of the trial, such as `lambda study, trial: TensorBoardLogger("logs", study, trial)`; a
+            trial taken up again has its first number. By default nothing is logged.
         weights: Folder where the weights of networks trained to the end are kept, as safetensors;
             by default they are not.
         seed: Seed of the sampler, of the weights and of the training.

@@ -1,0 +1,40 @@
+"""One study and several processes: a run that is killed is taken up by two others.
+
+python examples/resume_and_workers.py
+"""
+
+import subprocess
+import sys
+import time
+
+import optuna_nas as nas
+
+storage = "sqlite:///shared.db"  # workers on several machines need a server: postgresql://...
+search = nas.Search(
+    name="shared",
+    space=nas.spaces.CNN(input_shape=(1, 8, 8), blocks=(1, 3), channels=(8, 16)),
+    data=nas.datasets.Digits(),
+    objectives=["accuracy", "parameters"],
+    fidelity=nas.Budget(epochs=(1, 9)),
+    threads=1,  # so that workers do not fight for the cores
+)
+
+
+def start_worker():
+    return subprocess.Popen([sys.executable, __file__, "worker"])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["worker"]:
+        search.run(trials=3, storage=storage)
+        raise SystemExit
+    killed, study = start_worker(), search.study(storage)
+    while not any("nas:step:1" in trial.system_attrs for trial in study.trials):
+        time.sleep(0.05)
+    killed.kill()  # in the middle of a training, as a power cut would
+    for worker in [start_worker(), start_worker()]:
+        worker.wait()
+    for trial in study.trials:  # the first was lost; a later one goes on with its network
+        left = trial.user_attrs
+        print(trial.number, trial.state.name, left.get("continues"), left.get("ended"))
+    print(nas.reporting.front_json(study))

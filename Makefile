@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/optuna-nas run studies/digits_cnn.py
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""One study and several processes: a run that is killed is taken up by two others.
+"""A run that is killed in the middle of a training, and two processes that go on with its study.
 
 python examples/resume_and_workers.py
 """
@@ -20,20 +20,16 @@ search = nas.Search(
 )
 
 
-def start_worker():
-    return subprocess.Popen([sys.executable, __file__, "worker"])
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["worker"]:
         search.run(trials=3, storage=storage)
         raise SystemExit
-    killed, study = start_worker(), search.study(storage)
+    worker = subprocess.Popen([sys.executable, __file__, "worker"])
+    study = search.study(storage)
     while not any("nas:step:1" in trial.system_attrs for trial in study.trials):
         time.sleep(0.05)
-    killed.kill()  # in the middle of a training, as a power cut would
-    for worker in [start_worker(), start_worker()]:
-        worker.wait()
+    worker.kill()  # in the middle of a training, as a power cut would
+    search.run(trials=4, storage=storage, workers=2)  # in two processes
     for trial in study.trials:  # the first was lost; a later one goes on with its network
         left = trial.user_attrs
         print(trial.number, trial.state.name, left.get("continues"), left.get("ended"))

@@ -6,6 +6,7 @@ NASError
 ├── DescriptionError   a Search, or a part of it, described wrongly (also a ValueError)
 ├── DataError          data that cannot be split, loaded or read (also a ValueError)
 ├── MeasurementError   a quantity that cannot be measured here
+│   └── NotInstalledError  since an optional package is missing
 ├── TrainingError      a training that went wrong: NaN loss, a monitor never logged
 └── StudyError         a stored study that cannot be opened or resumed
     ├── SealedError    a test split that was used already
@@ -17,6 +18,7 @@ __all__ = [
     "DescriptionError",
     "MeasurementError",
     "NASError",
+    "NotInstalledError",
     "ReportError",
     "SealedError",
     "SearchStopped",
@@ -48,6 +50,10 @@ class DataError(NASError, ValueError):
 
 class MeasurementError(NASError):
     """A quantity that cannot be measured on this machine, or not reliably."""
+
+
+class NotInstalledError(MeasurementError):
+    """What needs an optional package that is not installed."""
 
 
 class TrainingError(NASError):

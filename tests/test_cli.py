@@ -186,11 +186,15 @@ def test_every_command_has_help_with_an_example(path: list[str]) -> None:
     assert len(result.stdout.splitlines()) > 4
 
 
-def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path) -> None:
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["here", "workers"])
+def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path, workers) -> None:
     """A real process and a real signal: table printed, code 130, trial taken up again."""
     command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
     process = subprocess.Popen(
-        [*command, "--trials", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--trials", "1000", *workers],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     url = f"sqlite:///{file.with_name('tiny.db')}"
     _wait_for(lambda: _finished(url) >= 3, process)

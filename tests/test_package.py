@@ -39,6 +39,7 @@ STAGES = (
     "bench",
     "testing",
     "cli",
+    "__main__",
 )
 # The package's own namespace shows every stage, and belongs to none.
 MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})

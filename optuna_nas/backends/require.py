@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from optuna_nas.exceptions import MeasurementError
+from optuna_nas.exceptions import NotInstalledError
 
 __all__ = ["require"]
 
@@ -17,10 +17,10 @@ def require(extra: str, *packages: str) -> None:
         *packages: Names to import.
 
     Raises:
-        MeasurementError: One is missing; with the command that installs it.
+        NotInstalledError: One is missing; with the command that installs it.
     """
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise MeasurementError(
+        raise NotInstalledError(
             f'{", ".join(missing)} not installed; pip install "optuna-nas[{extra}]"'
         )

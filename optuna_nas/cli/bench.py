@@ -12,7 +12,7 @@ from rich.console import Console
 
 from optuna_nas.cli.files import JSON
 from optuna_nas.cli.group import fail, main
-from optuna_nas.exceptions import DataError, DescriptionError, MeasurementError
+from optuna_nas.exceptions import DataError, DescriptionError, MeasurementError, StudyError
 
 
 @main.group()
@@ -220,6 +220,68 @@ def differentiable(smoke: bool, as_json: bool) -> None:
         click.echo(json.dumps(result, indent=2))
     else:
         Console().print(searches.table(result))
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    """Whole numbers with commas between them."""
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"expected whole numbers such as 100,1000, got {value!r}"
+        ) from None
+
+
+@bench.command()
+@click.option(
+    "--trials",
+    default="100,1000",
+    show_default=True,
+    metavar="N,N,...",
+    callback=_numbers,
+    help="Finished trials.",
+)
+@click.option("--workers", default="1,4", show_default=True, metavar="N,N,...", callback=_numbers)
+@click.option(
+    "--storage",
+    "storages",
+    multiple=True,
+    default=("memory", "sqlite", "journal"),
+    show_default=True,
+    metavar="URL",
+    help="memory, sqlite, journal, or the URL of a database; may be given more than once.",
+)
+@click.option("--samplers", metavar="NAME,NAME,...", help="By default all.")
+@click.option("--seconds", default=2.0, show_default=True, help="Of each measurement.")
+@JSON
+def overhead(
+    trials: list[int],
+    workers: list[int],
+    storages: tuple[str, ...],
+    samplers: str | None,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """What a trial costs beside its training, on each storage, against plain Optuna.
+
+    \b
+    optuna-nas bench overhead --trials 100,1000,10000 --workers 1,4,16 --storage sqlite --json
+    """
+    from optuna_nas.bench import overhead as measured
+
+    names = tuple(measured.PAIRS) if samplers is None else tuple(samplers.split(","))
+    if unknown := sorted(set(names) - set(measured.PAIRS)):
+        raise click.BadParameter(
+            f"expected some of {', '.join(measured.PAIRS)}, got {unknown}", param_hint="--samplers"
+        )
+    try:
+        result = measured.run(trials, workers, storages, names, seconds)
+    except StudyError as error:
+        fail(error, 2)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(measured.table(result))
 
 
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")

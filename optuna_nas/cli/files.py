@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import re
 import sys
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
+import cloudpickle
 
 from optuna_nas.cli.group import debugging, fail
 from optuna_nas.exceptions import NASError, StudyError
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON",
+    "PER_DEVICE",
     "SMOKE",
     "STORAGE",
     "STUDY",
+    "WORKERS",
     "load_file",
     "load_search",
     "load_study",
+    "open_named",
     "open_study",
     "search_of",
     "storage_url",
@@ -34,7 +39,21 @@ __all__ = [
 
 STUDY = click.argument("file", metavar="STUDY.py", type=click.Path(path_type=Path))
 STORAGE = click.option(
-    "--storage", metavar="URL", help="Where the study is; by default NAME.db beside STUDY.py."
+    "--storage",
+    metavar="URL",
+    envvar="OPTUNA_NAS_STORAGE",
+    help="Where the study is; by default NAME.db beside STUDY.py.",
+)
+WORKERS = click.option(
+    "--workers", metavar="N", type=click.IntRange(1), help="Run the trials in N processes."
+)
+PER_DEVICE = click.option(
+    "--per-device",
+    metavar="K",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share a GPU.",
 )
 SMOKE = click.option("--smoke", is_flag=True, help="The same search in seconds, as NAME-smoke.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -48,7 +67,7 @@ def load_file(file: Path, hint: str) -> ModuleType:
         hint: Name of the parameter that errors speak of.
     """
     if not file.is_file():
-        raise click.BadParameter(f"{file} does not exist", param_hint=hint)
+        raise click.BadParameter(f"{file} {_absent(file)}", param_hint=hint)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise click.BadParameter(f"{file} is not a Python file", param_hint=hint)
@@ -65,7 +84,19 @@ def load_file(file: Path, hint: str) -> ModuleType:
         raise click.BadParameter(
             f"{file} cannot be loaded: {type(error).__name__}: {error}", param_hint=hint
         ) from error
+    if sys.modules.get(file.stem) is module:  # other processes are sent what was loaded here
+        cloudpickle.register_pickle_by_value(module)
     return module
+
+
+def _absent(file: Path) -> str:
+    """What is wrong with a path that is not a file, and what might be meant."""
+    if file.is_dir():
+        return "is a folder; name a file in it"
+    beside = [path.name for path in file.parent.glob("*.py")]
+    close = difflib.get_close_matches(file.name, beside, n=1)
+    hint = f"; did you mean {file.with_name(close[0])}?" if close else ""
+    return f"does not exist{hint}"
 
 
 def load_search(file: Path, smoke: bool) -> Search:
@@ -98,10 +129,15 @@ def load_study(file: Path, storage: str | None, smoke: bool) -> optuna.Study:
 
 
 def open_study(search: Search, url: str) -> optuna.Study:
-    """Open a study that is there; looking never creates a file."""
+    """Open the study of a search that is there; looking never creates a file."""
+    return open_named(search.name, url)
+
+
+def open_named(name: str, url: str) -> optuna.Study:
+    """Open a study by its name, where it is there."""
     from optuna_nas.study.storage import load
 
     path = re.sub(r"\?.*", "", url).removeprefix("sqlite:///")
     if url.startswith("sqlite:///") and not Path(path).exists():
         raise StudyError(f"expected a study in {path}, got no such file; run it first")
-    return load(search.name, url)
+    return load(name, url)

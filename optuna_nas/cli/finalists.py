@@ -25,6 +25,8 @@ from optuna_nas.cli.files import (
 from optuna_nas.cli.group import main
 
 if TYPE_CHECKING:
+    import optuna
+
     from optuna_nas.finalists import Finals, Retraining
     from optuna_nas.study import Search
 
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
 @click.option("--trial", metavar="N", multiple=True, type=int, help="Take this one, by hand.")
 @click.option("--seeds", metavar="S", type=click.IntRange(1), help="Trainings of each; 3.")
 @click.option("--epochs", metavar="N", type=click.IntRange(1), help="Twice the search's.")
+@click.option(
+    "--patience", metavar="N", type=click.IntRange(1), help="End after N epochs without gain."
+)
+@click.option("--fine-tune", is_flag=True, default=None, help="From weights of a one-shot search.")
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
 @click.option("--against-random", is_flag=True, help="Run random search of the same cost too.")
@@ -49,6 +55,12 @@ if TYPE_CHECKING:
     "--prune", metavar="SHARE", type=float, help="Cut a share of the best one's channels."
 )
 @click.option("--distil", is_flag=True, help="Let the smallest learn from the best.")
+@click.option(
+    "--students", metavar="N", type=int, default=0, help="Search for a student of it, in N trials."
+)
+@click.option(
+    "--student-within", metavar="NAME=VALUE", multiple=True, help="Its caps; half the weights."
+)
 @click.option("--unseal", metavar="REASON", default="", help="Use a test again; this is kept.")
 @click.option("--choose-only", is_flag=True, help="Say which would be taken, and train nothing.")
 @JSON
@@ -65,6 +77,8 @@ def finalists(
     tune: int,
     prune: float | None,
     distil: bool,
+    students: int,
+    student_within: tuple[str, ...],
     unseal: str,
     choose_only: bool,
     as_json: bool,
@@ -86,7 +100,8 @@ def finalists(
     module = load_file(file, "STUDY.py")
     search = search_of(module, file, smoke)
     study = open_study(search, storage_url(file, search, storage))
-    chosen = choose_finalists(search, study, top, rule, _caps(within), trial)
+    chosen = choose_finalists(search, study, top, rule, _caps(within, "--within"), trial)
+    caps = _caps(student_within, "--student-within")
     if choose_only:
         numbers = {record.number for record in chosen}
         if as_json:
@@ -104,12 +119,12 @@ def finalists(
             getattr(module, "references", None),
             compare=not no_baselines,
             against_random=against_random,
-            further=Further(tune, prune, distil),
+            further=Further(tune, prune, distil, students, caps),
             reason=unseal,
             progress=shown.update,
             on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),
         )
-    _show(finals, file, as_json)
+    _show(finals, study, file, as_json)
 
 
 @main.command()
@@ -138,7 +153,7 @@ def audit(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _caps(within: tuple[str, ...]) -> dict[str, float]:
+def _caps(within: tuple[str, ...], option: str) -> dict[str, float]:
     caps = {}
     for cap in within:
         name, _, value = cap.partition("=")
@@ -146,7 +161,7 @@ def _caps(within: tuple[str, ...]) -> dict[str, float]:
             caps[name] = float(value)
         except ValueError:
             raise click.BadParameter(
-                f"expected NAME=VALUE, such as latency=8, got {cap!r}", param_hint="--within"
+                f"expected NAME=VALUE, such as latency=8, got {cap!r}", param_hint=option
             ) from None
     return caps
 
@@ -171,20 +186,17 @@ def _line(status: object, epoch: int, values: Mapping[str, float]) -> str:
     return f"{done}: epoch {epoch}, {found}"
 
 
-def _show(finals: Finals, file: Path, as_json: bool) -> None:
-    from optuna_nas.finalists import finals_table, plot_finalists
+def _show(finals: Finals, study: optuna.Study, file: Path, as_json: bool) -> None:
+    from optuna_nas.reporting import finals_table, plot_finalists
 
-    units = {objective.name: objective.unit for objective in finals.search.optimised}
     page = file.with_name(f"{finals.search.name}.finalists.html")
-    plot_finalists(finals.as_json(), units).write_html(page, include_plotlyjs=True)
+    plot_finalists(study).write_html(page, include_plotlyjs=True)
     if as_json:
         click.echo(json.dumps(finals.as_json(), indent=2))
     else:
         console = Console()
         console.print(finals.verdict, markup=False, highlight=False)
         console.print(finals_table(finals.as_json()))
-        cost = ", ".join(f"{value} {name}" for name, value in finals.cost.items())
-        console.print(f"The search cost {cost}.", markup=False, highlight=False)
         for final in finals.found:
             console.print(f"{final.retrained.finalist.name}: {final.folder}", markup=False)
     for warning in [*finals.warnings, *(note for f in finals.finals for note in f.notes)]:

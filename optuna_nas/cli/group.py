@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import logging
 import signal
@@ -11,7 +12,14 @@ from typing import Any, NoReturn
 import click
 
 from optuna_nas import __version__
-from optuna_nas.exceptions import DataError, DescriptionError, NASError, SearchStopped, StudyError
+from optuna_nas.exceptions import (
+    DataError,
+    DescriptionError,
+    NASError,
+    NotInstalledError,
+    SearchStopped,
+    StudyError,
+)
 
 __all__ = ["debugging", "fail", "main"]
 
@@ -22,25 +30,37 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (DescriptionError, DataError) as error:
+        except click.UsageError as error:
             fail(error, 2)
         except SearchStopped as error:
             fail(error, 1)
-        except StudyError as error:
+        except (DataError, DescriptionError, NotInstalledError, StudyError) as error:
             fail(error, 2)
         except NASError as error:
             fail(error, 1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads the output has had enough
+                raise
+            fail(error, 2)
         except KeyboardInterrupt:
             click.echo("interrupted; run the same command again to go on", err=True)
             raise SystemExit(130) from None
 
 
-def fail(error: NASError, code: int) -> NoReturn:
+def fail(error: Exception, code: int) -> NoReturn:
     """End with one readable line; with --debug, with the traceback."""
     if debugging():
         raise error
-    click.echo(f"error: {error}", err=True)
+    click.echo(f"error: {_said(error)}", err=True)
     raise SystemExit(code)
+
+
+def _said(error: Exception) -> str:
+    if not isinstance(error, click.UsageError):
+        return str(error)
+    message = error.format_message().removesuffix(".")
+    where = error.ctx.command_path if error.ctx is not None else "optuna-nas"
+    return f"{message[0].lower()}{message[1:]}; see {where} --help"
 
 
 def debugging() -> bool:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_study
+from optuna_nas.cli.files import (
+    JSON,
+    SMOKE,
+    STORAGE,
+    STUDY,
+    load_search,
+    load_study,
+    open_named,
+    open_study,
+    storage_url,
+)
 from optuna_nas.cli.group import main
 
 if TYPE_CHECKING:
@@ -33,18 +44,28 @@ def front(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
 
 
 @main.command()
-@STUDY
+@click.argument("file", metavar="[STUDY.py]", required=False, type=click.Path(path_type=Path))
 @STORAGE
+@click.option("--study", "name", metavar="NAME", help="A study in --storage, without its file.")
 @SMOKE
 @click.option("--output", type=click.Path(path_type=Path), help="By default NAME.html beside it.")
-def report(file: Path, storage: str | None, smoke: bool, output: Path | None) -> None:
+def report(
+    file: Path | None, storage: str | None, name: str | None, smoke: bool, output: Path | None
+) -> None:
     """Write a self-contained HTML report.
 
     \b
     optuna-nas report studies/digits_cnn.py --output front.html
+    optuna-nas report --storage sqlite:///studies/digits_cnn.db --study digits_cnn
     """
-    study = load_study(file, storage, smoke)
-    save_report(study, output or file.with_name(f"{study.study_name}.html"))
+    if file is None:
+        if storage is None or name is None:
+            raise click.UsageError("expected STUDY.py, or both --storage URL and --study NAME")
+        save_report(open_named(name, storage), output or Path(f"{name}.html"))
+        return
+    search = load_search(file, smoke)
+    study = open_study(search, storage_url(file, search, storage))
+    save_report(study, output or file.with_name(f"{study.study_name}.html"), search.space)
 
 
 @main.command()
@@ -53,20 +74,26 @@ def report(file: Path, storage: str | None, smoke: bool, output: Path | None) ->
 @SMOKE
 @JSON
 def status(file: Path, storage: str | None, smoke: bool, as_json: bool) -> None:
-    """Say how far the search is: trials by outcome, epochs spent, hypervolume.
+    """Say how far the search is: trials by outcome, epochs spent, hypervolume, pace, workers.
+
+    Reads the storage alone, so it may be asked while the search runs, from any machine.
 
     \b
     optuna-nas status studies/digits_cnn.py
     """
+    from optuna_nas.reporting import pace
     from optuna_nas.reporting import status as summary
+    from optuna_nas.reporting.text import quantity
 
-    values = summary(load_study(file, storage, smoke))
+    study = load_study(file, storage, smoke)
+    values = summary(study) | pace(study)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     width = max(map(len, values))
     for name, value in values.items():
-        click.echo(f"{name:<{width}}  {value}")
+        shown = value if isinstance(value, str) else quantity(value)
+        click.echo(f"{name:<{width}}  {shown}")
 
 
 @main.command()
@@ -84,7 +111,7 @@ def dashboard(file: Path, storage: str | None, smoke: bool, port: int, browser: 
     from optuna_nas.reporting import serve
 
     study = load_study(file, storage, smoke)
-    serve(study._storage, port=port, open_browser=browser)
+    serve(study, port=port, open_browser=browser)
 
 
 def print_feasibility(study: optuna.Study) -> None:
@@ -106,9 +133,15 @@ def print_front(study: optuna.Study, as_json: bool) -> None:
         Console().print(front_table(study))
 
 
-def save_report(study: optuna.Study, path: Path) -> None:
+def save_report(
+    study: optuna.Study,
+    path: Path,
+    space: Callable[[Any], Any] | None = None,
+    quiet: bool = False,
+) -> None:
     """Write the HTML report and say where."""
     from optuna_nas.reporting import write_report
 
-    write_report(study, path)
-    click.echo(f"report: {path}", err=True)
+    write_report(study, path, space)
+    if not quiet:
+        click.echo(f"report: {path}", err=True)

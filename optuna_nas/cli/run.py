@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from optuna_nas.cli.files import JSON, SMOKE, STORAGE, STUDY, load_search, open_study, storage_url
+from optuna_nas.cli.files import (
+    JSON,
+    PER_DEVICE,
+    SMOKE,
+    STORAGE,
+    STUDY,
+    WORKERS,
+    load_search,
+    open_study,
+    storage_url,
+)
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     import optuna
 
     from optuna_nas.study import Search
+    from optuna_nas.study.workers import Workers
 
 
 @main.command()
@@ -33,7 +40,10 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
+@WORKERS
+@PER_DEVICE
 @SMOKE
+@click.option("--quiet", is_flag=True, help="Show nothing while it runs.")
 @JSON
 def run(
     file: Path,
@@ -42,17 +52,26 @@ def run(
     timeout: float | None,
     seed: int | None,
     remeasure: bool,
+    workers: int | None,
+    per_device: int,
     smoke: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Start the search that STUDY.py describes, or go on with it.
 
-    Prints the front at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly;
-    the same command goes on.
+    Shows how it goes, on a terminal as a live view, elsewhere as a line a trial; prints the front
+    at the end and writes an HTML report beside STUDY.py. Ctrl-C ends it cleanly; the same command
+    goes on.
 
     \b
     optuna-nas run studies/digits_cnn.py --trials 50
+    optuna-nas run studies/digits_cnn.py --workers 2
+    optuna-nas run studies/digits_cnn.py --quiet --json
     """
+    from optuna_nas.study.source import keep
+    from optuna_nas.study.workers import Workers
+
     search = load_search(file, smoke)
     if seed is not None:
         search = replace(search, seed=seed)
@@ -60,65 +79,53 @@ def run(
     if trials == 0 and not remeasure:
         print_front(open_study(search, url), as_json)
         return
-    with Console(stderr=True).status("looking at the space and the device") as shown:
+    with Console(stderr=True, quiet=quiet).status("looking at the space and the device") as shown:
         study = search.study(
             url, remeasure, lambda done, of: shown.update(f"measured {done}/{of} trials anew")
         )
-    if not study.get_trials(deepcopy=False):
+    if not quiet and not study.get_trials(deepcopy=False):
         print_feasibility(study)
+    keep(study, file, smoke)
+    crew = Workers(workers, per_device) if workers else None
+    count = search.trials if trials is None else trials
     try:
-        _optimise(search, study, trials, timeout, Console(stderr=as_json))
+        optimise(search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=crew)
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"))
+        save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)
 
 
-def _optimise(
+def optimise(
     search: Search,
     study: optuna.Study,
-    trials: int | None,
-    timeout: float | None,
     console: Console,
+    trials: int,
+    timeout: float | None,
+    until: int | None = None,
+    workers: Workers | None = None,
 ) -> None:
-    from optuna_nas.reporting import LiveView
+    """Run trials of a study, and show them; the arguments are those of `Search.run`."""
+    from optuna_nas.reporting import LiveView, Panels
+    from optuna_nas.study.interrupts import Interrupts
 
-    count = search.trials if trials is None else trials
-    interrupts = _Interrupts()
+    interrupts, panels = Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
         interrupts.check()
         view.epoch(trial, epoch, values)
 
-    with LiveView(study, count, timeout, console) as view:
-        search.run(
-            trials=count,
-            storage=study._storage,
-            timeout=timeout,
-            callbacks=[view.update, interrupts.check],
-            on_epoch=on_epoch,
-        )
+    try:
+        with LiveView(study, trials, timeout, console) as view:
+            search.run(
+                trials=trials,
+                storage=study._storage,
+                timeout=timeout,
+                until=until,
+                callbacks=[view.update, panels, interrupts.check],
+                on_epoch=on_epoch,
+                workers=workers,
+            )
+    finally:
+        panels.end(study)
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)
-
-
-class _Interrupts:
-    """Ctrl-C and SIGTERM as KeyboardInterrupt, once no storage is being read or written."""
-
-    def __init__(self) -> None:
-        self.caught = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._raise)
-
-    def check(self, *_: object) -> None:
-        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
-        if self.caught:
-            raise KeyboardInterrupt
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.caught = True
-        while frame is not None:
-            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
-                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt

@@ -77,7 +77,8 @@ def _contrast(x: NDArray[np.uint8], around: int) -> NDArray[np.float32]:
         raise DataError(f"expected local_contrast of an odd number from 3, got {around}")
     size = (0, 0, around, around)
     apart = x.astype(np.float32) - uniform_filter(x.astype(np.float32), size)
-    return apart / (np.sqrt(uniform_filter(apart**2, size)) + 1.0)
+    local: NDArray[np.float32] = apart / (np.sqrt(uniform_filter(apart**2, size)) + 1.0)
+    return local
 
 
 def _tiles(names: NDArray[np.str_]) -> NDArray[np.int64]:

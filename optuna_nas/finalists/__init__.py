@@ -9,7 +9,7 @@ from optuna_nas.finalists.auditing import audit
 from optuna_nas.finalists.card import register
 from optuna_nas.finalists.comparison import baselines
 from optuna_nas.finalists.derived import Further
-from optuna_nas.finalists.distillation import Distilled, distilling
+from optuna_nas.finalists.distillation import Distilled, distilling, find_student
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.finals import choose_finalists, run_finals
 from optuna_nas.finalists.forms import export
@@ -20,7 +20,6 @@ from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
-from optuna_nas.finalists.table import finals_table, plot_finalists
 from optuna_nas.finalists.tuning import tune
 
 __all__ = [
@@ -38,9 +37,8 @@ __all__ = [
     "compare",
     "distilling",
     "export",
-    "finals_table",
+    "find_student",
     "follow_up",
-    "plot_finalists",
     "prune",
     "register",
     "run_finals",

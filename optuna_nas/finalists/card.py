@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.evaluation import candidate, weights_of
 from optuna_nas.finalists.forms import Form
 from optuna_nas.finalists.retrained import Retrained
@@ -39,6 +38,9 @@ def register(
 ) -> None:
     """Write weights, architecture, model card, a sample, and the script that rebuilds it all.
 
+    A network without an architecture, which its space made as a module or which was pruned, is
+    rebuilt from its exported program.
+
     Args:
         retrained: The finalist.
         seed: Seed of the training whose weights are kept.
@@ -46,20 +48,13 @@ def register(
         forms: What it was exported as.
         tested: Its values on the test split, by seed.
         cost: What the search cost, as the card says it.
-
-    Raises:
-        DescriptionError: The space returned a module, which only its own code can rebuild.
     """
     attrs = retrained.study.get_trials(deepcopy=False)[retrained.trained[seed].number].user_attrs
-    if "architecture" not in attrs:
-        raise DescriptionError(
-            f"expected a space that returns an Architecture to register {retrained.finalist.name},"
-            " got one that returns a module: it can only be rebuilt by the code of the study; "
-            "its weights and exports are in the folder"
-        )
     found = candidate(retrained, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    _text(folder / "architecture.json", json.dumps(attrs["architecture"], indent=2))
+    architecture = attrs.get("architecture")
+    if architecture is not None:
+        _text(folder / "architecture.json", json.dumps(architecture, indent=2))
     shutil.copyfile(weights_of(retrained, seed), folder / "weights.safetensors")
     np.savez_compressed(folder / "sample.npz", **_sample(found))
     card = {
@@ -72,6 +67,7 @@ def register(
         "measurements": {str(s): r.measurements for s, r in retrained.trained.items()},
         "test": {str(s): dict(values) for s, values in tested.items()},
         "forms": [form.as_json() for form in forms],
+        **_rebuilding(retrained, architecture is not None, forms),
         "search": dict(cost),
         "provenance": attrs["provenance"],
     }
@@ -80,8 +76,18 @@ def register(
         loader=PackageLoader("optuna_nas.finalists"), undefined=StrictUndefined, autoescape=False
     )
     templates.trim_blocks = templates.lstrip_blocks = True
-    for name in ("card.md", "rebuild.py"):
+    for name in ("card.md", *(["rebuild.py"] if card["rebuilt_from"] else [])):
         _text(folder / name, templates.get_template(f"{name}.jinja").render(card=card))
+
+
+def _rebuilding(retrained: Retrained, graph: bool, forms: Sequence[Form]) -> dict[str, Any]:
+    """From which file the network is rebuilt, and why not from an architecture."""
+    if graph:
+        return {"rebuilt_from": "architecture.json", "no_architecture": ""}
+    pruned = retrained.finalist.role == "pruned"
+    reason = "its channels were cut after training" if pruned else "its space returned a module"
+    file = next((form.file for form in forms if form.name == "pytorch"), None)
+    return {"rebuilt_from": file, "no_architecture": reason}
 
 
 def _identity(retrained: Retrained, attrs: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import nn
 
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.finalists.finalist import Finalist, of_trial
-from optuna_nas.finalists.references import Reference, references, scaled
+from optuna_nas.finalists.references import control, references
 from optuna_nas.finalists.select import select
 from optuna_nas.objectives import STAGES, Candidate
 from optuna_nas.reporting import totals
@@ -52,7 +52,7 @@ def baselines(
     others = [_own(name, make) for name, make in own.items()]
     known = references(search.input_shape, search.outputs) if search.outputs is not None else {}
     others += [Finalist(name, "reference", reference) for name, reference in known.items()]
-    return [*average(search, count), *_controls(known, found), *others]
+    return [*average(search, count), *_controls(search, found), *others]
 
 
 def average(search: Search, count: int) -> list[Finalist]:
@@ -137,12 +137,15 @@ def _keeps(search: Search, candidate: Candidate) -> bool:
     return True
 
 
-def _controls(known: Mapping[str, Reference], found: Sequence[Record]) -> list[Finalist]:
+def _controls(search: Search, found: Sequence[Record]) -> list[Finalist]:
     size = found[0].parameters if found else None
-    if size is None or not known:
+    if size is None or search.outputs is None:
         return []
-    name, reference = next(iter(known.items()))
-    return [Finalist(f"{name} of equal size", "control", scaled(reference, size))]
+    made = control(search.input_shape, search.outputs, size)
+    if made is None:
+        return []
+    name, network = made
+    return [Finalist(f"{name} of equal size", "control", network)]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from optuna.storages import BaseStorage
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.finalists.distillation import distilling
+from optuna_nas.finalists.distillation import distilling, find_student
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.pruning import prune
 from optuna_nas.finalists.retrained import Retrained
@@ -28,11 +28,15 @@ class Further:
         tune: Trials of a search for its training hyperparameters; 0 for none.
         prune: Share of its channels that is cut away; None for none.
         distil: Whether the smallest of the other finalists is trained with it as a teacher.
+        students: Trials of a search for a student under `caps`, instead; 0 for none.
+        caps: As in `find_student`.
     """
 
     tune: int = 0
     prune: float | None = None
     distil: bool = False
+    students: int = 0
+    caps: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -58,11 +62,18 @@ class Further:
             yield replace(tuned, role="tuned"), recipe
         if self.prune is not None:
             yield prune(teacher, self.prune), recipe
+        taught = replace(recipe, module=distilling(search, teacher)) if self._teaches else recipe
         if self.distil:
             student = _smallest(trained, teacher)
             name = f"{student.name}, taught by {teacher.finalist.name}"
-            taught = replace(recipe, module=distilling(search, teacher))
             yield replace(student, name=name, role="distilled"), taught
+        if self.students:
+            found = find_student(search, teacher, storage, self.students, self.caps, on_epoch)
+            yield found, taught
+
+    @property
+    def _teaches(self) -> bool:
+        return self.distil or self.students > 0
 
 
 def _smallest(trained: Sequence[Retrained], teacher: Retrained) -> Finalist:

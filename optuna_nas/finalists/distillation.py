@@ -5,22 +5,34 @@ Source: Hinton et al. 2015, arXiv:1503.02531.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import torch
+from optuna.storages import BaseStorage
 from torch import Tensor, nn
 from torch.nn.functional import kl_div
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.evaluation import candidate
-from optuna_nas.finalists.retrained import Retrained
+from optuna_nas.finalists.finalist import Finalist, of_trial
+from optuna_nas.finalists.further_search import completed
+from optuna_nas.finalists.retrained import Retrained, judge
+from optuna_nas.finalists.retraining import uncapped
 from optuna_nas.model import Classifier
 from optuna_nas.model.recipe import expect_number
+from optuna_nas.objectives import Objective, resolve
+from optuna_nas.reporting import front
 from optuna_nas.study import Search
+from optuna_nas.study.from_scratch import FromScratch
+from optuna_nas.study.training import OnEpoch
 
-__all__ = ["Distilled", "Teacher", "distilling"]
+__all__ = ["SMALLER", "Distilled", "Teacher", "distilling", "find_student"]
+
+SMALLER = 0.5
+"""Most weights of a student, as a share of its teacher's, where no cap is given."""
 
 
 class Teacher:
@@ -90,8 +102,7 @@ def distilling(
     """A search's recipe, with a finalist as the teacher.
 
     `Retraining(module=distilling(search, teacher), label="distilled")` trains any finalist by it;
-    `dataclasses.replace(search, name=..., module=distilling(search, teacher),
-    constraints=[Parameters(max=...)])` searches for a student under a cap.
+    `find_student` searches the space by it.
 
     Args:
         search: The search.
@@ -115,3 +126,65 @@ def distilling(
     seed = teacher.best
     taught = Teacher(teacher.trainings[str(seed)], lambda: candidate(teacher, seed).network)
     return partial(Distilled, teacher=taught, temperature=temperature, share=share, **own)
+
+
+def find_student(
+    search: Search,
+    teacher: Retrained,
+    storage: BaseStorage,
+    trials: int,
+    caps: Mapping[str, float] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Finalist:
+    """Search the space for the network under a cap that learns best from a teacher.
+
+    The study is `<name>@students/<teacher>`; repeated, it goes on until there are so many trials.
+
+    Args:
+        search: The search that found the teacher.
+        teacher: The teacher, trained.
+        storage: Where the study goes.
+        trials: Trials of it in all.
+        caps: Objective -> worst value that is good enough, such as {"latency": 2}; by default
+            half as many weights as the teacher has.
+        on_epoch: As in `Search.run`.
+
+    Returns:
+        The student that was best in the first trained objective.
+
+    Raises:
+        DescriptionError: An unknown objective, no trial within the caps, or as in `distilling`.
+    """
+    caps = caps or {"parameters": SMALLER * teacher.mean("parameters")}
+    own = replace(
+        search,
+        name=f"{search.name}@students/{teacher.finalist.name}",
+        module=distilling(search, teacher),
+        objectives=[uncapped(search.optimised[judge(search)])],
+        constraints=[_capped(search, name, value) for name, value in caps.items()],
+        estimator=FromScratch(),
+        fidelity=search.budget,
+        sampler="tpe",
+        pruner="hyperband",
+        samples=0,
+    )
+    study = completed(own, storage, trials, on_epoch)
+    best = front(study)[0]
+    found = of_trial(study, best, search.space)
+    whole = teacher.finalist
+    return replace(
+        found,
+        name=f"student {best.number} of {whole.name}",
+        role="distilled",
+        searched={},
+        studies=(*whole.studies, study.study_name),
+    )
+
+
+def _capped(search: Search, name: str, value: float) -> Objective:
+    """An objective with a cap: as the search measures it, where it does."""
+    known = {objective.name: objective for objective in search.measured}
+    objective = known.get(name) or resolve(name)
+    if objective.direction == "maximize":
+        return replace(objective, min=value)
+    return replace(objective, max=value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,13 +13,11 @@ from optuna_nas.spaces.given import Given
 from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study.record import Record
 
-__all__ = ["DERIVED", "Finalist", "Role", "of_trial"]
+__all__ = ["Finalist", "Role", "of_trial"]
 
 Role = Literal[
     "front", "tuned", "distilled", "pruned", "random search", "average", "control", "reference"
 ]
-DERIVED: tuple[Role, ...] = ("tuned", "distilled", "pruned")
-"""What is made of finalists."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Finalist:
         space: Draws it, and nothing else.
         hyperparameters: Of its training, where a search drew some.
         searched: Its objective values in the search; empty where it was in none.
+        studies: Names of those that found it, whose cost is counted beside what it gains.
     """
 
     name: str
@@ -41,6 +40,7 @@ class Finalist:
     space: Callable[[Any], Any]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     searched: Mapping[str, float] = field(default_factory=dict)
+    studies: Sequence[str] = ()
 
 
 def of_trial(study: optuna.Study, record: Record, space: Callable[[Any], Any]) -> Finalist:
@@ -55,4 +55,4 @@ def of_trial(study: optuna.Study, record: Record, space: Callable[[Any], Any]) -
     networks = space.space if isinstance(space, Joint) else space
     given = Given(networks, network_parameters(params))
     name, drawn = f"trial {record.number}", record.hyperparameters
-    return Finalist(name, "front", given, drawn, record.values)
+    return Finalist(name, "front", given, drawn, record.values, (study.study_name,))

@@ -11,28 +11,30 @@ import optuna
 from lightning.pytorch import LightningDataModule
 from torch import nn
 
-from optuna_nas.exceptions import DescriptionError, MeasurementError, NASError
+from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.finalists.card import register
 from optuna_nas.finalists.comparison import baselines, random_search
+from optuna_nas.finalists.cost import search_cost
 from optuna_nas.finalists.derived import Further
 from optuna_nas.finalists.evaluation import measure
 from optuna_nas.finalists.finalist import Finalist, of_trial
-from optuna_nas.finalists.forms import Form, export
-from optuna_nas.finalists.result import OURS, Final, Finals
+from optuna_nas.finalists.forms import FORMS, Form, export
+from optuna_nas.finalists.result import Final, Finals
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.sealed import sealed_test
 from optuna_nas.finalists.select import select
-from optuna_nas.reporting import front, totals
+from optuna_nas.reporting import front
+from optuna_nas.reporting.finalists import FINALS, OURS, finals
+from optuna_nas.reporting.inheritance import keep
 from optuna_nas.study import Search
 from optuna_nas.study.checkpoints import folder_of
 from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
 
-__all__ = ["FINALS", "choose_finalists", "run_finals"]
+__all__ = ["choose_finalists", "run_finals"]
 
-FINALS = "finalists"
-"""User attribute of a search's study: what its finalists came to, as `Finals.as_json`."""
+UNFINISHED = "neither tested nor exported: trainings are missing"
 
 Progress = Callable[[str], None]
 
@@ -114,15 +116,7 @@ def run_finals(
     if against_random:
         progress("random search of the same cost")
         others = [*random_search(search, study, on_epoch=on_epoch), *others]
-    spent = totals(study)
-    cost = {
-        "trials": sum(spent.counts.values()),
-        "epochs": spent.epochs,
-        "seconds": round(spent.seconds, 1),
-    }
-    if supernet := study.user_attrs.get(SUPERNET):
-        cost |= {f"supernet {unit}": round(supernet[unit], 1) for unit in ("epochs", "seconds")}
-    before = {final["name"]: final for final in study.user_attrs.get(FINALS, [])}
+    before = {final["name"]: final for final in finals(study)}
     storage = study._storage
 
     def train(finalist: Finalist, recipe: Retraining) -> Retrained:
@@ -133,15 +127,15 @@ def run_finals(
     made = (further or Further())(search, storage, list(trained), recipe, on_epoch)
     trained += [train(finalist, own) for finalist, own in made]
     trained += [train(finalist, recipe) for finalist in others]
-    finals = []
+    ended = []
     for retrained in trained:  # the test last: nothing is chosen after it
         name = retrained.finalist.name
         progress(f"testing and exporting {name}")
-        finals.append(
-            _finish(search, study, retrained, folder, cost, reason, before.get(name, {}))
-        )
-    result = Finals(search, finals, cost)
+        ended.append(_finish(search, study, retrained, folder, reason, before.get(name, {})))
+    result = Finals(search, study, ended)
     study.set_user_attr(FINALS, result.as_json())
+    if SUPERNET in study.user_attrs:
+        keep(study, result.inherited(f"{search.name}@{recipe.label}"))
     return result
 
 
@@ -150,18 +144,18 @@ def _finish(
     study: optuna.Study,
     retrained: Retrained,
     folder: Path,
-    cost: Mapping[str, Any],
     reason: str,
     before: Mapping[str, Any],
 ) -> Final:
+    cost = search_cost(study._storage, retrained.finalist.studies)
     best = retrained.best
     if best is None or retrained.missing:
-        return Final(retrained, {}, notes=["neither tested nor exported: trainings are missing"])
+        return Final(retrained, {}, notes=[UNFINISHED], cost=cost)
     notes = []
     try:
         retrained = measure(retrained, search, study)
-    except MeasurementError as refused:
-        notes.append(f"measure it again by the same command on a quiet machine: {refused}")
+    except MeasurementError as error:
+        notes.append(f"measure it again by the same command on a quiet machine: {error}")
     has_test = (
         type(retrained.search.data).test_dataloader is not LightningDataModule.test_dataloader
     )
@@ -169,26 +163,23 @@ def _finish(
     notes += [] if has_test else ["the data has no test split"]
     finalist = retrained.finalist
     if finalist.role not in OURS:
-        return Final(retrained, tested, notes=notes)
+        return Final(retrained, tested, notes=notes, cost=cost)
     own, forms = folder / _slug(finalist), _exported(before, retrained, folder)
-    try:
-        forms = forms or export(retrained, best, own)
-    except NASError as error:
-        notes.append(f"not exported: {error}")
-    try:
-        register(retrained, best, own, forms, tested, cost)
-    except DescriptionError as error:
-        notes.append(f"not registered: {error}")
-    return Final(retrained, tested, forms, own, notes)
+    if not forms:
+        forms, refused = export(retrained, best, own)
+        notes += refused
+    register(retrained, best, own, forms, tested, cost)
+    return Final(retrained, tested, forms, own, notes, cost)
 
 
 def _exported(before: Mapping[str, Any], retrained: Retrained, folder: Path) -> list[Form]:
-    """What these very trainings were exported as, where the files are there."""
+    """What these very trainings were exported as, where all of the files are there."""
     if before.get("trainings") != retrained.trainings:
         return []
     forms = [Form(**form) for form in before["forms"]]
     own = folder / _slug(retrained.finalist)
-    return forms if all((own / form.file).is_file() for form in forms) else []
+    there = len(forms) == FORMS and all((own / form.file).is_file() for form in forms)
+    return forms if there else []
 
 
 def _folder(search: Search, study: optuna.Study) -> Path:

@@ -22,12 +22,14 @@ from optuna_nas.finalists.evaluation import candidate
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.objectives import Candidate, Latency
 
-__all__ = ["DROP", "TOLERANCE", "Form", "export"]
+__all__ = ["DROP", "FORMS", "TOLERANCE", "Form", "export"]
 
 TOLERANCE = 1e-4
 """Most by which an exported network may differ from PyTorch, relative to its largest output."""
 DROP = 0.01
 """Accuracy lost by int8 above which it is not to be deployed."""
+FORMS = 3
+"""How many a finalist has where it can have all."""
 CALIBRATION = 8
 """Batches of training data from which int8 takes its ranges."""
 
@@ -66,7 +68,7 @@ class Form:
         return asdict(self)
 
 
-def export(retrained: Retrained, seed: int, folder: Path) -> list[Form]:
+def export(retrained: Retrained, seed: int, folder: Path) -> tuple[list[Form], list[str]]:
     """Write a finalist as `torch.export`, ONNX and int8 ONNX, and compare what they do.
 
     Args:
@@ -74,32 +76,25 @@ def export(retrained: Retrained, seed: int, folder: Path) -> list[Form]:
         seed: Seed of the training that is exported.
         folder: Where to.
 
-    Raises:
-        MeasurementError: An operator that the format lacks, with the reason; or the packages of
-            the extra `onnx` are missing.
+    Returns:
+        The forms; and, of each that it cannot have, why: an operator that the format lacks, or
+        that the packages of the extra `onnx` are missing.
     """
     found = candidate(retrained, seed)
     network = copy.deepcopy(found.network).to("cpu", torch.float32).eval()
-    single = backends.export_onnx(network, found.example(2).cpu(), dynamic_batch=True)
-    with closing(found.batches("train")) as batches:
-        int8 = backends.quantize(single, (x for x, _ in islice(batches, CALIBRATION)))
-    program = _program(network, found.example(1).cpu())
-    written = (
-        _Written("pytorch", "eager", "model.pt2", program, network),
-        _Written("onnx", "onnxruntime", "model.onnx", single, _session(single)),
-        _Written("onnx-int8", "onnxruntime-int8", "model.int8.onnx", int8, _session(int8)),
-    )
-    latency, full, forms = _latency(retrained), None, []
-    for one in written:
+    latency, full = _latency(retrained), None
+    forms: list[Form] = []
+    refused: list[str] = []
+    for one in _written(network, found, refused):
         _write(folder / one.file, one.content)
-        milliseconds, refused = _time(latency, one.backend, found)
+        milliseconds, untimed = _time(latency, one.backend, found)
         accuracy, difference = _compare(one.predict, network, found)
         full = accuracy if one.name == "pytorch" else full
         worse = _shortcoming(one.name, accuracy, full, difference)
-        note = "; ".join(filter(None, (worse, refused)))
+        note = "; ".join(filter(None, (worse, untimed)))
         measured = (len(one.content), milliseconds, accuracy, difference)
         forms.append(Form(one.name, one.file, *measured, not worse, note))
-    return forms
+    return forms, refused
 
 
 class _Written(NamedTuple):
@@ -108,6 +103,24 @@ class _Written(NamedTuple):
     file: str
     content: bytes
     predict: Predict
+
+
+def _written(network: nn.Module, found: Candidate, refused: list[str]) -> Iterator[_Written]:
+    """The network in each form that it can have; what it cannot is added to those refused."""
+    try:
+        program = _program(network, found.example(1).cpu())
+        yield _Written("pytorch", "eager", "model.pt2", program, network)
+    except MeasurementError as error:
+        refused.append(f"no model.pt2: {error}")
+    try:
+        single = backends.export_onnx(network, found.example(2).cpu(), dynamic_batch=True)
+        yield _Written("onnx", "onnxruntime", "model.onnx", single, _session(single))
+        with closing(found.batches("train")) as batches:
+            int8 = backends.quantize(single, (x for x, _ in islice(batches, CALIBRATION)))
+        file = "model.int8.onnx"
+        yield _Written("onnx-int8", "onnxruntime-int8", file, int8, _session(int8))
+    except MeasurementError as error:
+        refused.append(f"not in every form of ONNX: {error}")
 
 
 def _latency(retrained: Retrained) -> Latency:

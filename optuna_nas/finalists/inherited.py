@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
-from pathlib import Path
 from typing import NamedTuple
 
 import optuna
@@ -14,26 +13,23 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from scipy.stats import kendalltau, spearmanr
 
 from optuna_nas.exceptions import DescriptionError, StudyError
 from optuna_nas.finalists.select import select
+from optuna_nas.finalists.shared import expect_supernet, rank_correlations, weights_file
 from optuna_nas.reporting import front
 from optuna_nas.reporting.inheritance import Correlation, doubt, keep
 from optuna_nas.reporting.text import one_line, quantity
 from optuna_nas.study import Budget, Search
-from optuna_nas.study.checkpoints import folder_of
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.loop import Callbacks
-from optuna_nas.study.record import SUPERNET, Record, records
+from optuna_nas.study.record import Record, records
 from optuna_nas.study.training import OnEpoch
 from optuna_nas.supernet import FineTuned
 
 __all__ = ["Comparison", "FollowUp", "compare", "follow_up"]
 
 WIDTH = 120
-FEWEST = 5
-"""Networks for a rank correlation."""
 
 
 class Comparison(NamedTuple):
@@ -124,18 +120,14 @@ def follow_up(
         StudyError: The study has no supernet, no front, or, to fine-tune, its weights are gone.
         DescriptionError: `count` is below 1.
     """
-    if SUPERNET not in study.user_attrs:
-        raise StudyError(
-            f"expected study {study.study_name!r} to have inherited weights, got one without; "
-            "give a search with estimator=supernet.OneShot() and the study that it ran"
-        )
+    expect_supernet(study)
     chosen = front(study) if count is None else select(study, count)
     if not chosen:
         raise StudyError(f"expected study {study.study_name!r} to have a front; run it first")
     following = replace(
         search,
         name=f"{search.name}-{'fine-tuned' if fine_tune else 'from-scratch'}",
-        estimator=FineTuned(_weights(search, study)) if fine_tune else FromScratch(),
+        estimator=FineTuned(weights_file(search, study)) if fine_tune else FromScratch(),
         fidelity=fidelity,
         pruner="none",
         sampler="random",
@@ -171,22 +163,9 @@ def compare(study: optuna.Study, *trained: optuna.Study) -> Comparison:
     networks = sorted((inherited[digest] for digest in seen), key=lambda record: record.number)
     values[study.study_name] = {digest: values[study.study_name][digest] for digest in seen}
     first, *others = values.items()
-    found = [c for name, after in others for c in _correlations(first[1], name, after)]
+    found = [c for name, after in others for c in rank_correlations(first[1], name, after)]
     keep(study, found)
     return Comparison(networks, values, found)
-
-
-def _weights(search: Search, study: optuna.Study) -> Path:
-    """The file with the weights of a study's supernet."""
-    name = study.user_attrs[SUPERNET]["file"]
-    folder = folder_of(search.checkpoints, study.study_name, study._storage)
-    if name is None or folder is None or not (folder / name).exists():
-        raise StudyError(
-            f"expected the weights of the supernet of study {study.study_name!r} in {folder}, got "
-            "no such file; run the search with checkpoints, and leave its folder where it is"
-        )
-    file: Path = folder / name
-    return file
 
 
 def _enqueue(study: optuna.Study, wanted: Sequence[Mapping[str, object]]) -> int:
@@ -213,21 +192,6 @@ def _values(record: Record, inherited: Record) -> dict[str, float]:
         for name, measured in inherited.measurements.items()
         if "weights" in measured and name in record.measurements
     }
-
-
-def _correlations(
-    before: Mapping[str, Mapping[str, float]], name: str, after: Mapping[str, Mapping[str, float]]
-) -> list[Correlation]:
-    both = [(before[digest], values) for digest, values in after.items()]
-    found = []
-    for objective in dict.fromkeys(o for one, other in both for o in one if o in other):
-        pairs = [(one[objective], other[objective]) for one, other in both]
-        inherited, learned = zip(*pairs, strict=True)
-        if len(pairs) >= FEWEST and len(set(inherited)) > 1 and len(set(learned)) > 1:
-            rho = float(spearmanr(inherited, learned).statistic)
-            tau = float(kendalltau(inherited, learned).statistic)
-            found.append(Correlation(objective, name, len(pairs), rho, tau))
-    return found
 
 
 def _told(known: Correlation) -> str:

@@ -60,8 +60,14 @@ def prune(retrained: Retrained, ratio: float = 0.5) -> Finalist:
         raise DescriptionError(f"expected a trained finalist, got {retrained.finalist.name}")
     space = Pruned(retrained.trainings[str(best)], ratio, retrained)
     space(None)  # what cannot be pruned is told now
-    name = f"{retrained.finalist.name}, {100 * ratio:.0f} % pruned"
-    return Finalist(name, "pruned", space, retrained.finalist.hyperparameters)
+    whole = retrained.finalist
+    return Finalist(
+        f"{whole.name}, {100 * ratio:.0f} % pruned",
+        "pruned",
+        space,
+        whole.hyperparameters,
+        studies=(*whole.studies, retrained.study.study_name),
+    )
 
 
 def _cut(network: nn.Module, example: Tensor, ratio: float) -> nn.Module:

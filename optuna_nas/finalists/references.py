@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from optuna_nas.exceptions import DescriptionError
 
-__all__ = ["REFERENCES", "Reference", "references", "scaled"]
+__all__ = ["REFERENCES", "Reference", "control", "references", "scaled"]
 
 LEAST = 4
 """Pixels below which no stride halves an image."""
 WIDEST = 1024
+NEAR = 0.25
+"""Share by which a control may be larger or smaller than the finalist that it stands beside."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,25 @@ def scaled(reference: Reference, parameters: float) -> Reference:
     return min(map(at, (low, high)), key=lambda r: abs(r.parameters - parameters))
 
 
+def control(
+    input_shape: tuple[int, ...], outputs: int, parameters: float
+) -> tuple[str, Reference] | None:
+    """A network made by hand with as many weights as another, and its name; None if none is near.
+
+    It is the first of `CONTROLS` that can be so small or large, within `NEAR`.
+
+    Args:
+        input_shape: Shape of one sample.
+        outputs: Values per sample.
+        parameters: Weights that it shall have.
+    """
+    for name, make in CONTROLS.get(len(input_shape), {}).items():
+        found = scaled(Reference(make, input_shape, outputs, 1), parameters)
+        if abs(found.parameters - parameters) <= NEAR * parameters:
+            return name, found
+    return None
+
+
 def resnet18(input_shape: tuple[int, ...], outputs: int, width: int) -> nn.Module:
     """Four stages of two basic blocks, (B, C, H, W) -> (B, outputs), 64 channels in the paper."""
     size, inside = max(input_shape[1:]), width
@@ -104,6 +125,20 @@ def mobilenet_v3_small(input_shape: tuple[int, ...], outputs: int, width: int) -
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, outputs))
 
 
+def convnet(input_shape: tuple[int, ...], outputs: int, width: int) -> nn.Module:
+    """Two convolutions, (B, C, H, W) -> (B, outputs): what a few dozen weights are enough for."""
+    size, inside = max(input_shape[1:]), input_shape[0]
+    layers: list[nn.Module] = []
+    for outside in (width, 2 * width):
+        stride = 2 if size > LEAST else 1
+        size = -(-size // stride)
+        layers += [*_convolution(inside, outside, 3, stride), nn.ReLU()]
+        inside = outside
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inside, outputs)
+    )
+
+
 def mlp(input_shape: tuple[int, ...], outputs: int, width: int) -> nn.Module:
     """Two hidden layers, (B, F) -> (B, outputs)."""
     hidden = [nn.Linear(input_shape[0], width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
@@ -114,7 +149,12 @@ REFERENCES: dict[int, dict[str, tuple[Callable[..., nn.Module], int]]] = {
     3: {"resnet18-like": (resnet18, 16), "mobilenetv3-small-like": (mobilenet_v3_small, 16)},
     1: {"mlp": (mlp, 64)},
 }
-"""Rank of the inputs -> name -> network and its width; the first is the one that is scaled."""
+"""Rank of the inputs -> name -> network and its width."""
+CONTROLS: dict[int, dict[str, Callable[..., nn.Module]]] = {
+    3: {"resnet18-like": resnet18, "convnet": convnet},
+    1: {"mlp": mlp},
+}
+"""Rank of the inputs -> networks that are scaled to the size of a finalist, the first that can."""
 
 _V3_SMALL = (
     (3, 16, 16, True, False, True),

@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import optuna
 from scipy.stats import spearmanr
 
-from optuna_nas.finalists.finalist import DERIVED
 from optuna_nas.finalists.forms import Form
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.sealed import Values
+from optuna_nas.finalists.shared import rank_correlations
+from optuna_nas.reporting.finalists import OURS, verdict
+from optuna_nas.reporting.inheritance import Correlation
 from optuna_nas.study import Search
 
-__all__ = ["OURS", "Final", "Finals"]
+__all__ = ["Final", "Finals"]
 
-OURS = ("front", *DERIVED)
-"""Roles of what the search has found, as opposed to baselines."""
 LOW = 0.5
 """Rank correlation of search and retraining below which the search's ranks say little."""
 
@@ -35,6 +36,7 @@ class Final:
         forms: What it was exported as; empty for baselines.
         folder: Its folder; None for baselines.
         notes: What could not be done, and why.
+        cost: What finding it cost: trials, epochs, seconds; empty for what was not searched for.
     """
 
     retrained: Retrained
@@ -42,6 +44,7 @@ class Final:
     forms: Sequence[Form] = ()
     folder: Path | None = None
     notes: Sequence[str] = ()
+    cost: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self, names: Sequence[str]) -> dict[str, Any]:
         """`name, role, digest, values, test, cost, folder` and more, as JSON values.
@@ -69,10 +72,7 @@ class Final:
                 if name in retrained.measured
             },
             "test": {name: _summary(found) for name, found in tested.items()} or None,
-            "cost": {
-                "epochs": sum(record.epochs for record in records),
-                "seconds": round(sum(record.seconds for record in records), 1),
-            },
+            "cost": {**retrained.cost, "search": dict(self.cost)},
             "forms": [form.as_json() for form in self.forms],
             "trainings": retrained.trainings,
             "folder": None if self.folder is None else str(self.folder),
@@ -87,13 +87,13 @@ class Finals:
 
     Args:
         search: The search.
+        study: Its study, which keeps what they came to.
         finals: The finalists, best first, then the baselines.
-        cost: What the search cost: trials, epochs, seconds.
     """
 
     search: Search
+    study: optuna.Study
     finals: Sequence[Final]
-    cost: Mapping[str, Any]
 
     @property
     def found(self) -> list[Final]:
@@ -122,22 +122,23 @@ class Finals:
             return math.nan
         return float(spearmanr(searched, again).statistic)
 
+    def inherited(self, name: str) -> list[Correlation]:
+        """How far the order by inherited weights agrees with that of the networks trained.
+
+        Args:
+            name: Of what trained them.
+        """
+        names = [o.name for o in self.search.optimised if o.stage == "trained"]
+        kept = [f.retrained for f in self.found if f.retrained.finalist.role == "front"]
+        kept = [one for one in kept if one.trained]
+        before = {one.digest: {n: one.finalist.searched[n] for n in names} for one in kept}
+        after = {one.digest: {n: one.mean(n) for n in names} for one in kept}
+        return rank_correlations(before, name, after)
+
     @property
     def verdict(self) -> str:
-        """In a sentence, whether the search found better than the baselines."""
-        lost = [f.retrained.finalist.name for f in self.others if self._beaten_by(f)]
-        if lost:
-            return (
-                f"The search did not beat {', '.join(lost)}: as good as a finalist in every "
-                "objective, and better in one."
-            )
-        won = [f.retrained.finalist.name for f in self.others if self._beats(f)]
-        rest = len(self.others) - len(won)
-        if not self.others:
-            return "Nothing was compared with the finalists."
-        elsewhere = f"; {rest} more are a trade-off" if rest else ""
-        beaten = ", ".join(won) or "none of the baselines"
-        return f"A finalist beats {beaten} in every objective{elsewhere}."
+        """As `reporting.verdict`."""
+        return verdict(self.study)
 
     @property
     def warnings(self) -> list[str]:
@@ -147,6 +148,11 @@ class Finals:
             for final in self.finals
             for seed, why in final.retrained.missing.items()
         ]
+        if self.others and not any(f.retrained.finalist.role == "control" for f in self.others):
+            found.append(
+                "no network made by hand could be given the size of the best finalist: nothing "
+                "here says what its size alone is worth"
+            )
         if self.correlation < LOW:
             found.append(
                 f"search and retraining order the finalists differently (Spearman "
@@ -158,21 +164,6 @@ class Finals:
         """Each final as JSON values."""
         names = [objective.name for objective in self.search.optimised]
         return [final.as_json(names) for final in self.finals]
-
-    def _beats(self, other: Final) -> bool:
-        return any(self._dominates(final, other) for final in self.found)
-
-    def _beaten_by(self, other: Final) -> bool:
-        return any(self._dominates(other, final) for final in self.found)
-
-    def _dominates(self, one: Final, other: Final) -> bool:
-        """Whether one is as good in every objective and better in one; NaN is neither."""
-        better = []
-        for objective in self.search.optimised:
-            sign = 1 if objective.direction == "maximize" else -1
-            first, second = (f.retrained.mean(objective.name) for f in (one, other))
-            better.append(sign * (first - second))
-        return all(gain >= 0 for gain in better) and any(gain > 0 for gain in better)
 
 
 def _summary(by_seed: Mapping[int, float]) -> dict[str, Any]:

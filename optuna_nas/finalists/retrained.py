@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 
 from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.reporting.front import reached, totals
 from optuna_nas.study import Search
 from optuna_nas.study.record import Record
 
@@ -69,6 +70,14 @@ class Retrained:
         return {
             str(seed): trials[record.number].user_attrs["training"]
             for seed, record in self.trained.items()
+        }
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """Epochs of the trainings, each counted once, and the seconds that they took."""
+        return {
+            "epochs": sum(map(reached, self.trained.values())),
+            "seconds": round(totals(self.study).seconds, 1),
         }
 
     @property

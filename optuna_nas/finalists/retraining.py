@@ -9,60 +9,34 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from optuna.distributions import IntDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
-from torch import Tensor
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists.callbacks import Averaging, KeepBest
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.retrained import MEASURED, Retrained, judge
+from optuna_nas.finalists.shared import weights_file
 from optuna_nas.model.recipe import Recipe
 from optuna_nas.objectives import STAGES, Metric, Objective, Parameters, Weighted, resolve
 from optuna_nas.spaces import Joint
+from optuna_nas.spaces.given import Given
 from optuna_nas.study import Budget, Search
+from optuna_nas.study.estimator import Estimator
+from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import OURS, SEED
 from optuna_nas.study.lease import requeue
 from optuna_nas.study.record import Record, records
 from optuna_nas.study.training import OnEpoch
+from optuna_nas.supernet import FineTuned
 
-__all__ = [
-    "PARAMETER",
-    "Averaging",
-    "Retraining",
-    "once",
-    "uncapped",
-]
+__all__ = ["PARAMETER", "Retraining", "once", "uncapped"]
 
 PARAMETER = f"training.{SEED}"
 SEEDS = IntDistribution(0, 2**31 - 1)
-
-
-class Averaging(WeightAveraging):
-    """Validates, and keeps in the end, the exponential moving average of weights and buffers.
-
-    After n steps the average keeps min(decay, (1 + n) / (10 + n)) of itself, so that a short
-    training soon forgets the weights that it began with.
-
-    Args:
-        decay: Share of the average that stays at each step, at most.
-
-    Source: Polyak and Juditsky 1992, doi:10.1137/0330046; the warm-up as in TensorFlow's
-    ExponentialMovingAverage.
-    """
-
-    def __init__(self, decay: float) -> None:
-        super().__init__(avg_fn=self._averaged)
-        self.decay = decay
-
-    def _averaged(self, average: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
-        if not average.is_floating_point():  # a count of batches
-            return new
-        n = int(steps)
-        return torch.lerp(new, average, min(self.decay, (1 + n) / (10 + n)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +55,11 @@ class Retraining:
         schedule: Of the learning rate: cosine, or inverse_square_root.
         average: Decay of the moving average of the weights; None for none.
         patience: Epochs without progress of the first trained objective, after which a training
-            ends; None to train to the end. The values are those of its last epoch.
+            ends; None to train to the end. With it, the best epoch is kept.
+        keep_best: Whether weights and values are those of the epoch that is best in the first
+            trained objective; by default those of the last.
+        fine_tune: Whether networks of the space are trained on from the weights that they
+            inherited in a one-shot search, instead of from scratch.
         module: Makes the LightningModule from a network; that of the search by default.
         trainer: Further arguments of the Lightning Trainer; they override the search's.
         label: What the studies are called after: with another label, another recipe can be tried
@@ -96,6 +74,8 @@ class Retraining:
     schedule: str = "cosine"
     average: float | None = 0.99
     patience: int | None = None
+    keep_best: bool = False
+    fine_tune: bool = False
     module: Callable[..., LightningModule] | None = None
     trainer: Mapping[str, Any] = field(default_factory=dict)
     label: str = "finalists"
@@ -108,13 +88,20 @@ class Retraining:
         if self.average is not None and not 0 < self.average < 1:
             raise DescriptionError(f"expected average between 0 and 1, got {self.average}")
 
-    def search(self, search: Search, finalist: Finalist, weights: Path) -> Search:
+    def search(
+        self,
+        search: Search,
+        finalist: Finalist,
+        weights: Path,
+        estimator: Estimator | None = None,
+    ) -> Search:
         """The search whose trials are the trainings of a finalist.
 
         Args:
             search: The search that found it.
             finalist: The finalist.
             weights: Folder for the weights.
+            estimator: From what it is trained; from scratch by default.
         """
         own = {k: v for k, v in finalist.hyperparameters.items() if k not in OURS}
         return Search(
@@ -127,6 +114,7 @@ class Retraining:
             fidelity=self._budget(search.budget),
             sampler="random",
             pruner="none",
+            estimator=estimator or FromScratch(),
             trainer=self._trainer(search),
             threads=search.threads,
             weights=weights,
@@ -152,9 +140,12 @@ class Retraining:
             on_epoch: As in `Search.run`.
 
         Raises:
-            StudyError: It was trained by another recipe, or on other data; says what changed.
+            StudyError: It was trained by another recipe, or on other data; says what changed. Or
+                there are no weights to inherit.
         """
-        own = self.search(search, finalist, weights)
+        inherits = self.fine_tune and isinstance(finalist.space, Given)
+        estimator = _inheriting(search, storage) if inherits else None
+        own = self.search(search, finalist, weights, estimator)
         study = own.study(storage)
         requeue(study)
         under_way = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
@@ -210,17 +201,27 @@ class Retraining:
         callbacks: list[Callback] = [given] if isinstance(given, Callback) else [*given]
         if self.average is not None:
             callbacks.append(Averaging(self.average))
-        if self.patience is not None:
-            objective = search.optimised[judge(search)]
-            if not isinstance(objective, Metric):
-                raise DescriptionError(
-                    "expected an objective that is logged while a network trains beside "
-                    f"patience={self.patience}, got {objective.name}"
-                )
-            mode = objective.direction[:3]
-            stop = EarlyStopping(objective.monitor, patience=self.patience, mode=mode)
-            callbacks.append(stop)
+        if self.patience is not None or self.keep_best:
+            callbacks += self._watching(search.optimised[judge(search)])
         return arguments | {"callbacks": callbacks}
+
+    def _watching(self, objective: Objective) -> list[Callback]:
+        """What keeps the best epoch, and ends a training that makes no progress."""
+        if not isinstance(objective, Metric):
+            raise DescriptionError(
+                "expected an objective that is logged while a network trains beside patience or "
+                f"keep_best, got {objective.name}; leave them out"
+            )
+        mode = objective.direction[:3]
+        best: list[Callback] = [KeepBest(objective.monitor, mode)]
+        if self.patience is None:
+            return best
+        return [EarlyStopping(objective.monitor, patience=self.patience, mode=mode), *best]
+
+
+def _inheriting(search: Search, storage: BaseStorage) -> FineTuned:
+    study = optuna.load_study(study_name=search.name, storage=storage)
+    return FineTuned(weights_file(search, study), search.space)
 
 
 def uncapped(objective: Objective) -> Objective:

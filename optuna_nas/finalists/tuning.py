@@ -13,10 +13,10 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.finalists.finalist import Finalist
+from optuna_nas.finalists.further_search import completed
 from optuna_nas.finalists.retrained import judge
 from optuna_nas.finalists.retraining import uncapped
 from optuna_nas.spaces import Joint
@@ -95,20 +95,17 @@ def tune(
         The same network under the name `<name>, tuned`.
     """
     own = tuning(search, finalist, choices)
-    study = own.study(storage)
-    if not study.get_trials(deepcopy=False):
-        assert isinstance(own.space, Joint)
-        study.enqueue_trial(_present(search, finalist, own.space.hyperparameters))
-    done = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
-    if done < trials:
-        own.run(trials=trials - done, storage=storage, on_epoch=on_epoch)
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        raise DescriptionError(
-            f"expected a complete trial of {study.study_name!r}, got none; tune for more trials"
-        )
+    assert isinstance(own.space, Joint)
+    present = _present(search, finalist, own.space.hyperparameters)
+    study = completed(own, storage, trials, on_epoch, first=present)
     best = own.hyperparameters(optuna.trial.FixedTrial(study.best_params))
     kept = {**finalist.hyperparameters, **best}
-    return replace(finalist, name=f"{finalist.name}, tuned", hyperparameters=kept)
+    return replace(
+        finalist,
+        name=f"{finalist.name}, tuned",
+        hyperparameters=kept,
+        studies=(*finalist.studies, study.study_name),
+    )
 
 
 def _present(search: Search, finalist: Finalist, choices: Mapping[str, Any]) -> dict[str, float]:

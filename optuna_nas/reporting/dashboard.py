@@ -1,4 +1,4 @@
-"""optuna-dashboard for a study, on this machine alone."""
+"""optuna-dashboard for a study, on this machine alone, with a note for every trial."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import optuna
 import optuna_dashboard
 from optuna.storages import BaseStorage, get_storage
 from rich.console import Console
 
 from optuna_nas.exceptions import StudyError
+from optuna_nas.reporting.annotated import annotated
+from optuna_nas.reporting.artifacts import artifact_store
 
 __all__ = ["HOST", "serve", "server"]
 
@@ -22,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 def serve(
-    storage: str | BaseStorage,
+    storage: str | BaseStorage | optuna.Study,
     port: int = 8080,
     open_browser: bool = True,
     console: Console | None = None,
@@ -30,7 +33,8 @@ def serve(
     """Serve optuna-dashboard on 127.0.0.1 until Ctrl-C.
 
     Args:
-        storage: The storage, or its URL.
+        storage: A study, whose page is opened and whose files are offered; or a storage, or its
+            URL.
         port: TCP port; 0 takes a free one.
         open_browser: Whether to open the page in the default browser.
         console: Where to print the address; standard error by default.
@@ -40,6 +44,8 @@ def serve(
     """
     with server(storage, port) as running:
         address = f"http://{HOST}:{running.server_port}/dashboard/"
+        if isinstance(storage, optuna.Study):
+            address += f"studies/{storage._study_id}"
         where = console or Console(stderr=True)
         where.print(f"{address}  (Ctrl-C ends it)", soft_wrap=True, highlight=False)
         if open_browser:
@@ -50,13 +56,19 @@ def serve(
             where.print("ended")
 
 
-def server(storage: str | BaseStorage, port: int) -> WSGIServer:
+def server(storage: str | BaseStorage | optuna.Study, port: int) -> WSGIServer:
     """The server of `serve`, listening but not yet answering.
+
+    Args:
+        storage: As in `serve`.
+        port: As in `serve`.
 
     Raises:
         StudyError: The port is taken or not allowed.
     """
-    app = optuna_dashboard.wsgi(get_storage(storage))
+    files = artifact_store(storage) if isinstance(storage, optuna.Study) else None
+    opened = storage._storage if isinstance(storage, optuna.Study) else get_storage(storage)
+    app = optuna_dashboard.wsgi(annotated(opened), artifact_store=files)
     try:
         return make_server(HOST, port, app, server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:

@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "diagram", "save_diagram"]
+__all__ = ["FORMATS", "diagram", "save_diagram", "svg"]
 
 FORMATS = ("png", "svg")
 
@@ -88,6 +89,21 @@ def save_diagram(architecture: Architecture, path: str | Path) -> None:
     figure = diagram(architecture)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=150)
+
+
+def svg(architecture: Architecture) -> str:
+    """The picture of an architecture as an SVG document, small: its text is text, not outlines.
+
+    Raises:
+        DescriptionError: A module instead of a graph.
+        MeasurementError: matplotlib is not installed.
+    """
+    figure, text = diagram(architecture), StringIO()
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "optuna_nas"}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return text.getvalue()
 
 
 def _graph(architecture: Architecture) -> tuple[nx.DiGraph[str], list[Run]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 from scipy.stats import spearmanr
 
-from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import SpaceError
+from optuna_nas.reporting.graph import graph
 from optuna_nas.samplers.history import END, Network, at_rungs, history, rungs
 from optuna_nas.study.record import objective_names
 
@@ -114,7 +112,12 @@ def _held_back(
     from optuna_nas.samplers.virtual import Proposal
 
     described = [
-        genes(Proposal(n.params, n.distributions, _graph(trials[n.number]))) for n in networks
+        genes(
+            Proposal(
+                n.params, n.distributions, graph(trials[n.number].user_attrs.get("architecture"))
+            )
+        )
+        for n in networks
     ]
     encoder = Encoder(described)
     columns, told = encoder(described), np.empty(len(values))
@@ -122,13 +125,6 @@ def _held_back(
         forest = Forest(columns[learned], values[learned], encoder.telling, seed=0)
         told[held] = forest(columns[held]).mean(axis=0)
     return told
-
-
-def _graph(trial: FrozenTrial) -> Architecture | None:
-    with suppress(SpaceError):
-        if "architecture" in trial.user_attrs:
-            return Architecture.from_json(trial.user_attrs["architecture"])
-    return None
 
 
 def _label(level: float) -> str:

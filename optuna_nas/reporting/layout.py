@@ -108,10 +108,18 @@ def _columns(
     for sweep in range(4 * SWEEPS):
         for row, least in list(zip(rows, apart, strict=True))[:: 1 - 2 * (sweep % 2)]:
             wanted = [fmean([columns[n] for n in near[p]], pull[p]) for p in row]
-            weights = [sum(pull[point]) for point in row]
-            found = isotonic_regression(np.array(wanted) - least, sample_weight=weights) + least
-            columns.update(zip(row, found.tolist(), strict=True))
+            columns.update(
+                zip(row, _rising(wanted, least, [sum(pull[p]) for p in row]), strict=True)
+            )
     return columns
+
+
+def _rising(wanted: list[float], least: NDArray[np.float64], weights: list[float]) -> list[float]:
+    """Columns as close as can be to those wanted that are at least so far apart."""
+    if len(wanted) == 1:
+        return wanted
+    found = isotonic_regression(np.array(wanted) - least, sample_weight=weights) + least
+    return [float(column) for column in found]
 
 
 def _apart(row: list[Hashable], widths: Mapping[Any, float], gap: float) -> NDArray[np.float64]:

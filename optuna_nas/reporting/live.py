@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 
 import optuna
@@ -17,19 +19,27 @@ from rich.table import Table
 from rich.text import Text
 
 from optuna_nas.reporting.front import known_values
+from optuna_nas.reporting.scatter import scatter
 from optuna_nas.reporting.table import networks_table
-from optuna_nas.reporting.tally import Tally
-from optuna_nas.reporting.text import duration, one_line, quantity
+from optuna_nas.reporting.tally import Tally, point
+from optuna_nas.reporting.text import duration, heading, one_line, percent, quantity
 from optuna_nas.reporting.trust import unit_of
+from optuna_nas.study import lease
 from optuna_nas.study.record import Record, objective_names, objective_units
 
 __all__ = ["LiveView"]
 
 ROWS = 10
+PLOT_LINES = (7, 12)
+OTHER_LINES = 14
+"""Lines of the panel beside its table and its plot."""
 REFRESHES_PER_SECOND = 1
 SECONDS_PER_LINE = 30.0
 """Least time between two lines on the training of a supernet."""
+SECONDS_PER_LOOK = 10.0
+"""Least time between two looks at who works on the study."""
 COUNTED = ("trained", "pruned", "rejected", "reused", "failed")
+SHARES = ("pruned", "rejected", "reused")
 COUNTED_INHERITED = ("scored", "rejected", "reused", "failed")
 
 
@@ -64,11 +74,12 @@ class LiveView:
         self._units = dict(zip(objective_names(study), objective_units(study), strict=True))
         self._done = 0
         self._current = Text()
-        self._next_line = 0.0
+        self._next_line = self._next_look = 0.0
+        self._workers = 0
         self._live: Live | None = None
 
     def __enter__(self) -> LiveView:
-        self._started = self._next_line = self._clock()
+        self._started = self._next_line = self._next_look = self._clock()
         self._tally = Tally(self._study)
         self._found = self._summary()
         if self._console.is_terminal and not self._console.is_dumb_terminal:
@@ -111,6 +122,9 @@ class LiveView:
         what = "supernet" if trial_number is None else f"trial {trial_number}"
         line = one_line([what, f"epoch {epoch}", *values])
         self._current = Text(line)
+        if self._live is not None and self._clock() >= self._next_look:
+            self._workers = lease.workers(self._study)
+            self._next_look = self._clock() + SECONDS_PER_LOOK
         if self._live is None and trial_number is None and self._clock() >= self._next_line:
             self._print(line)
             self._next_line = self._clock() + SECONDS_PER_LINE
@@ -135,6 +149,14 @@ class LiveView:
         left = self._left()
         return f"{self._done}{total} done" + ("" if left is None else f", {duration(left)} left")
 
+    def _end(self) -> str:
+        left = self._left()
+        if left is None:
+            return ""
+        now = datetime.now()
+        end = now + timedelta(seconds=left)
+        return f"ends about {end:%H:%M}" + (f" on {end:%a %d %b}" * (end.date() != now.date()))
+
     def _elapsed(self) -> float:
         return self._clock() - self._started
 
@@ -156,14 +178,30 @@ class LiveView:
         counts = self._tally.counts
         usual = COUNTED_INHERITED if counts["scored"] else COUNTED
         others = [name for name in counts if name not in usual]
-        return " · ".join(f"{counts[n]} {n}" for n in (*usual, *sorted(others)))
+        return " · ".join(
+            f"{counts[name]} {name}" + self._part(name) for name in (*usual, *sorted(others))
+        )
+
+    def _part(self, outcome: str) -> str:
+        count, total = self._tally.counts[outcome], sum(self._tally.counts.values())
+        return f" ({percent(count / total)})" if count and outcome in SHARES else ""
+
+    def _pace(self) -> str:
+        """How fast it goes, and who works on it."""
+        parts, elapsed = [], self._elapsed()
+        if self._done and elapsed:
+            parts += [f"{quantity(round(60 * self._done / elapsed, 1))} trials a minute"]
+        if self._workers:
+            parts += [f"{self._workers} worker{'s' * (self._workers != 1)}"]
+        return " · ".join([*parts, f"{self._tally.epochs:,} epochs"])
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
     def _panel(self) -> RenderableType:
+        counts, front, *found = self._found
         return Panel(
-            Group(self._bar(), *self._found[:2], self._current, Text(), *self._found[2:]),
+            Group(self._bar(), counts, Text(self._pace()), front, self._current, *found),
             title=Text(self._study.study_name, style="bold"),
             title_align="left",
             border_style="dim",
@@ -175,18 +213,37 @@ class LiveView:
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True)
         bar = ProgressBar(total=total, completed=min(completed, total))
-        times = f"{self._progress()}, {duration(self._elapsed())} elapsed"
-        grid.add_row(bar if total < float("inf") else "", Text(times, style="bold"))
+        parts = [self._progress(), self._end(), f"{duration(self._elapsed())} elapsed"]
+        times = Text(", ".join(filter(None, parts)), style="bold")
+        grid.add_row(bar if total < float("inf") else "", times)
         return grid
 
     def _summary(self) -> list[RenderableType]:
         """Everything that changes only when a trial ends."""
         found = self._tally.front()
-        numbers = (
-            f"{len(found)} networks on the front · "
-            f"hypervolume {quantity(self._tally.hypervolume())} · {self._tally.epochs:,} epochs"
-        )
-        table = networks_table(found[:ROWS], self._study, one_line_each=True)
-        more = len(found) - ROWS
+        networks = f"{len(found)} network{'s' * (len(found) != 1)} on the front"
+        numbers = f"{networks} · hypervolume {quantity(self._tally.hypervolume())}"
+        room = self._console.height - OTHER_LINES
+        least, most = PLOT_LINES
+        plot = min(most, max(least, room - ROWS))
+        rows = max(1, min(ROWS, room - plot if room > plot else room))
+        table = networks_table(found[:rows], self._study, one_line_each=True)
+        more = len(found) - rows
         rest = [Text(f"and {more} more", style="dim")] if more > 0 else []
-        return [Text(self._counts()), Text(numbers), table, *rest]
+        return [
+            Text(self._counts()),
+            Text(numbers),
+            table,
+            *rest,
+            *self._plot(found, min(plot, room - 1)),
+        ]
+
+    def _plot(self, found: Sequence[Record], height: int) -> list[RenderableType]:
+        """The front as a small plot, where there is room for one."""
+        points = [p for p in map(point, found) if all(map(math.isfinite, p))]
+        if height < PLOT_LINES[0] or not points:
+            return []
+        titles = [heading(name, unit) for name, unit in self._units.items()]
+        first, second, *_ = (*titles, "trial")
+        width = min(76, self._console.width - 6)
+        return [scatter(self._tally.points, points, (second, first), width, height)]

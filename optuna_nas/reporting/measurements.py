@@ -12,7 +12,7 @@ from rich.text import Text
 from optuna_nas.reporting.text import heading, quantity, with_spread
 from optuna_nas.reporting.trust import conditions
 
-__all__ = ["measurements_table", "remeasured_tables"]
+__all__ = ["how", "measurements_table", "remeasured_tables"]
 
 SHOWN = ("p10", "runs", "passes", "settled", "slowdown")
 """Details of a measurement that are shown beside what it belongs to."""
@@ -32,10 +32,15 @@ def measurements_table(found: Iterable[Mapping[str, Any]], title: str) -> Table:
     table.add_column("how", overflow="fold")
     for item in found:
         value = with_spread(item["value"], item["spread"]) if "value" in item else "refused"
-        known = [f"{key} {_said(item[key])}" for key in SHOWN if key in item]
-        how = item.get("error") or ", ".join(filter(None, (conditions(item), *known)))
-        table.add_row(Text(heading(item["name"], item["unit"])), value, Text(how))
+        told = item.get("error") or how(item)
+        table.add_row(Text(heading(item["name"], item["unit"])), value, Text(told))
     return table
+
+
+def how(measured: Mapping[str, Any]) -> str:
+    """What a measured value belongs to, and how it was taken, such as `eager, runs 110`."""
+    known = [f"{key} {_said(measured[key])}" for key in SHOWN if key in measured]
+    return ", ".join(filter(None, (conditions(measured), *known)))
 
 
 def remeasured_tables(found: Mapping[str, Any]) -> Iterable[Table]:

@@ -24,6 +24,8 @@ __all__ = [
     "escaped",
     "figure",
     "hover",
+    "nothing",
+    "wrapped",
 ]
 
 ACCENT = "#3b82f6"
@@ -48,14 +50,29 @@ def figure(title: str, x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": TEXT},
-        "margin": {"l": 8, "r": 8, "t": 88, "b": 8},
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "margin": {"l": 8, "r": 20, "t": 88, "b": 8},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        },
         "hoverlabel": {"align": "left", "font": {"family": "system-ui, sans-serif"}},
         "modebar": {"bgcolor": "rgba(0, 0, 0, 0)", "color": GRID, "activecolor": ACCENT},
         "hovermode": "closest",
         "template": "none",
     }
     return go.Figure(layout=layout)
+
+
+def nothing(drawn: go.Figure, why: str) -> go.Figure:
+    """A figure that says why it is empty."""
+    drawn.update_layout(xaxis_visible=False, yaxis_visible=False)
+    drawn.add_annotation(
+        text=escaped(why), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper"
+    )
+    return drawn
 
 
 def axis(title: str, **options: Any) -> dict[str, Any]:
@@ -95,8 +112,13 @@ def hover(record: Record, values: dict[str, float], units: dict[str, str]) -> st
     for name, value in values.items():
         shown = with_spread(value, record.spread(name))
         lines.append(escaped(f"{name} {shown} {unit_of(record, name, units.get(name, ''))}"))
-    network = textwrap.wrap(one_line([record.line]), 64, max_lines=6, placeholder=" ...")
-    return "<br>".join([*lines, *map(escaped, network)])
+    return "<br>".join([*lines, wrapped(record.line, 64)])
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text on a few lines, of so many characters."""
+    lines = textwrap.wrap(one_line([text]), width, max_lines=6, placeholder=" ...")
+    return "<br>".join(map(escaped, lines))
 
 
 def escaped(text: str) -> str:

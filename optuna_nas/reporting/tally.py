@@ -11,7 +11,7 @@ from optuna_nas import pareto
 from optuna_nas.reporting.archive import FIRST, Archive, reference_point
 from optuna_nas.study.record import Record, objective_names, read, records
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "point"]
 
 
 class Tally:
@@ -25,6 +25,8 @@ class Tally:
     """Trials by outcome; a trial taken up again counts by its last outcome."""
     epochs: int
     """Epochs trained."""
+    points: list[tuple[float, float]]
+    """Of each complete trial the second objective, or with one its number, and the first."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
@@ -53,7 +55,7 @@ class Tally:
         return self._archive.hypervolume(reference) if reference else 0.0
 
     def _load(self) -> None:
-        self.counts, self.epochs = Counter(), 0
+        self.counts, self.epochs, self.points = Counter(), 0, []
         self._known: set[int] = set()
         self._first: list[tuple[int, pareto.Losses]] = []
         self._archive = Archive(self._study.directions)
@@ -68,5 +70,12 @@ class Tally:
         if record.values:
             loss = self._archive.loss(record)
             self._first = sorted([*self._first, (record.number, loss)], key=lambda f: f[0])[:FIRST]
+            self.points.append(point(record))
         if record.values and record.feasible and not record.superseded:
             self._archive.add(record)
+
+
+def point(record: Record) -> tuple[float, float]:
+    """Where a complete trial is in a plot of the first two objectives."""
+    first, second, *_ = (*record.values.values(), float(record.number))
+    return second, first

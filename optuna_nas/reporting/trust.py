@@ -105,10 +105,15 @@ def origins(study: optuna.Study) -> list[Origin]:
 
 def _summary(name: str, found: Sequence[Mapping[str, Any]]) -> Measured:
     relative = [m["spread"] / abs(m["value"]) for m in found if m.get("spread") and m["value"]]
-    keys = dict.fromkeys(key for m in found for key in m if key not in VALUE_KEYS)
+    keys = dict.fromkeys(k for m in found for k, v in m.items() if _told(k, v))
     details = {key: _distinct([m[key] for m in found if key in m]) for key in keys}
     spread = median(relative) if relative else None
     return Measured(name, str(found[0].get("unit", "")), len(found), spread, details)
+
+
+def _told(key: str, value: Any) -> bool:
+    """Whether a detail is told here; what is a table itself, such as a device, is elsewhere."""
+    return key not in VALUE_KEYS and not isinstance(value, Mapping)
 
 
 def _distinct(values: Sequence[Any]) -> str:

@@ -76,6 +76,8 @@ class Carrier:
 
         What nothing is known of is as bad as the worst.
         """
+        if not self._stopped:
+            return {}
         steps = np.array([step for step, _ in self._stopped.values()])
         last = self._rows([values for _, values in self._stopped.values()])
         told = self._rows([self._told[number] for number in self._stopped])

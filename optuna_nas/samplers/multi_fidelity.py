@@ -69,6 +69,11 @@ class MultiFidelity(HoldingSampler[Shown]):
             raise DescriptionError(f"expected a seed of at least 0, got {self.seed}")
         self.sampler = copy.deepcopy(self.sampler)
         self._origin = _origin(self.sampler) if self.seed is None else self.seed
+        parts = _parts(self.sampler)
+        self._random = [state for part in parts for state in _random_states(part)]
+        self._warm = [
+            (part, kept) for part in parts for kept in WARM_STARTS if hasattr(part, kept)
+        ]
         super().__init__()
 
     def __str__(self) -> str:
@@ -164,12 +169,10 @@ class MultiFidelity(HoldingSampler[Shown]):
         if self._origin is None:
             return self.sampler
         state = seed_of(self._origin, trial.number, name).generate_state(4)
-        for sampler in _parts(self.sampler):
-            for part in _random_states(sampler):
-                part.rng.seed(state)
-            for kept in WARM_STARTS:
-                if hasattr(sampler, kept):
-                    setattr(sampler, kept, None)
+        for part in self._random:
+            part.rng.seed(state)
+        for sampler, kept in self._warm:
+            setattr(sampler, kept, None)
         return self.sampler
 
 

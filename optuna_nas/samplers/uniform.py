@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ __all__ = ["generator", "seed_of", "uniform"]
 
 def seed_of(*parts: int | str) -> np.random.SeedSequence:
     """A seed that follows from numbers and names alone."""
-    return np.random.SeedSequence([_whole(part) for part in parts])
+    words = [word for part in parts for word in _words(part)]
+    return np.random.SeedSequence(np.array(words, dtype=np.uint32))
 
 
 def generator(*parts: int | str) -> np.random.Generator:
@@ -47,10 +49,13 @@ def uniform(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     )
 
 
-def _whole(part: int | str) -> int:
-    if isinstance(part, int):
-        return part
-    return int.from_bytes(hashlib.sha256(part.encode()).digest(), "big")
+@lru_cache(maxsize=4096)
+def _words(part: int | str) -> tuple[int, ...]:
+    """The words of 32 bits that NumPy makes of a number, or of the hash of a name."""
+    if isinstance(part, str):
+        part = int.from_bytes(hashlib.sha256(part.encode()).digest(), "big")
+    count = max(1, -(-part.bit_length() // 32))
+    return tuple(part >> 32 * place & 0xFFFFFFFF for place in range(count))
 
 
 def _below(count: int, rng: np.random.Generator) -> int:

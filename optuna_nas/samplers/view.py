@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import ChainMap
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -83,6 +83,7 @@ class Shown:
         self._constrained: set[frozenset[str]] = set()
         self._ends: dict[int, tuple[float, ...]] = {}
         self._rows: dict[int, FrozenTrial] = {}
+        self._seen: list[FrozenTrial] | None = None  # of those read, as they are shown
 
     def trials(
         self, study: optuna.Study, trials: list[FrozenTrial], asked: Collection[str]
@@ -96,22 +97,24 @@ class Shown:
                 it may have been rejected before all were drawn; none are where it is empty.
         """
         self._take_in(study, trials)
-        return [
-            trial if self._is_cut(trial, asked) else self._rows.get(trial.number, trial)
-            for trial in trials
-            if trial.number not in self._hidden
-        ]
+        if self._seen is None:
+            self._seen = self._as_shown(trials, 0, self._read)
+        rest = self._as_shown(trials, self._read, len(trials))
+        if not self._untrained:
+            return self._seen + rest
+        cut = {n: trials[n] for n in self._untrained if _is_cut(trials[n], asked)}
+        return [cut.get(trial.number, trial) for trial in self._seen + rest]
+
+    def _as_shown(self, trials: Sequence[FrozenTrial], start: int, end: int) -> list[FrozenTrial]:
+        # A trial's number is its place: to ask each for it takes longer than all the rest.
+        some = enumerate(trials[start:end], start)
+        return [self._rows.get(i, trial) for i, trial in some if i not in self._hidden]
 
     def tried(self, study: optuna.Study, trials: list[FrozenTrial], number: int) -> set[Values]:
         """Values of the parameters of all trials of the study but that of one number."""
         self._take_in(study, trials)
         running = [t for t in trials[self._read :] if t.number != number and t.params]
         return self._tried | {values_of(t.params, t.distributions) for t in running}
-
-    def _is_cut(self, trial: FrozenTrial, asked: Collection[str]) -> bool:
-        if trial.number not in self._untrained:
-            return False
-        return not asked or any(name not in trial.params for name in asked)
 
     def _take_in(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
         """Read what was finished since, and show anew what hangs on it."""
@@ -123,7 +126,7 @@ class Shown:
             return
         while self._read < len(trials) and trials[self._read].state.is_finished():
             self._read += 1
-        self._last = new[-1]
+        self._last, self._seen = new[-1], None
         alike = len(self._constrained) < 2
         changed = {self._add(study, trial) for trial in new}
         if alike and len(self._constrained) > 1:
@@ -170,6 +173,10 @@ class Shown:
             row.state = TrialState.COMPLETE
             row.values = losses([self._ends[first]], study.directions)[0].tolist()
         self._rows[row.number] = row
+
+
+def _is_cut(trial: FrozenTrial, asked: Collection[str]) -> bool:
+    return not asked or any(name not in trial.params for name in asked)
 
 
 def values_of(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Values:

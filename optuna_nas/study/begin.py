@@ -17,8 +17,8 @@ from optuna_nas.objectives import Candidate
 from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.feasibility import caps, look
 from optuna_nas.study.fidelity import expect_sizes
-from optuna_nas.study.storage import hold_to, mark, staging
-from optuna_nas.study.training import seeded
+from optuna_nas.study.storage import check_schema, hold_to, mark, staging
+from optuna_nas.study.training import check_trainer, seeded
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search
@@ -47,9 +47,11 @@ def prepare(search: Search, study: optuna.Study) -> None:
     prepared = search.prepared.setdefault(study._storage, {})
     if study._study_id in prepared:
         return
+    check_schema(study)
     _check_input_shape(search)
     search.budget.check_images(search.input_shape)
     _check_sizes(search)
+    check_trainer(search.trainer)
     _check_settled(study)
     with host_lock(f"study-{crc32(study.study_name.encode()):x}", BEGIN_SECONDS):
         if "calibrations" not in study.user_attrs:

@@ -43,6 +43,11 @@ class Estimation(abc.ABC):
         return 0
 
     @property
+    def joules(self) -> float | None:
+        """Energy of that training, J; None where nothing counted it."""
+        return None
+
+    @property
     @abc.abstractmethod
     def ended(self) -> str:
         """A sentence that says what was done."""

@@ -17,6 +17,7 @@ from optuna_nas.pruners import FreezeThaw
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
+from optuna_nas.study.energy import EnergyCount
 from optuna_nas.study.estimator import Estimation, Estimator
 from optuna_nas.study.training import OnEpoch, fit
 
@@ -70,6 +71,7 @@ class Training(Estimation):
         self._reached = 0
         self._resumed = Resumed()
         self._paused = False
+        self._energy = EnergyCount()
         study = run.trial.study
         folder = folder_of(run.search.checkpoints, study.study_name, study._storage)
         name = f"{run.root}-{identity[:12]}-{run.seed:08x}"
@@ -79,6 +81,10 @@ class Training(Estimation):
     def epochs(self) -> int:
         """Epochs trained by this trial, less what it goes on from."""
         return self._reached - self._resumed.epochs
+
+    @property
+    def joules(self) -> float | None:
+        return self._energy.joules
 
     @property
     def ended(self) -> str:
@@ -109,6 +115,7 @@ class Training(Estimation):
                 arguments=search.trainer,
                 threads=search.threads,
                 checkpoints=checkpoints,
+                beside=[self._energy],
             )
         finally:
             self._reached = max(pruning.epochs, self._resumed.epochs)

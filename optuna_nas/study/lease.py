@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.locks import host_lock
 
-__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "requeue"]
+__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "release", "requeue", "take", "workers"]
 
 LEASE = "nas:lease"
 LEASE_SECONDS = 300.0
@@ -78,9 +78,43 @@ def abandoned(trial: FrozenTrial, now: float) -> bool:
     if lease is None:  # its process died between asking for it and taking the lease, or just did
         started = trial.datetime_start
         return started is not None and now - started.timestamp() > LEASE_SECONDS
-    if lease["host"] == _host():
-        return not _alive(lease["pid"], lease["started"])
-    return bool(now - lease["renewed"] > lease["seconds"])
+    return _expired(lease, now)
+
+
+def workers(study: optuna.Study) -> int:
+    """Processes that hold the lease of a running trial now."""
+    now = time.time()
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    leases = [trial.system_attrs[LEASE] for trial in running if LEASE in trial.system_attrs]
+    return len({_holder(lease) for lease in leases if not _expired(lease, now)})
+
+
+def take(study: optuna.Study, key: str) -> bool:
+    """Take a lease of which a study has one, such as that of writing its panels, or renew it.
+
+    Two hosts that ask within one round trip to the storage may both get it; what it guards is
+    done twice then, and nothing worse may come of that.
+
+    Args:
+        study: The study.
+        key: System attribute of the study that holds the lease.
+
+    Returns:
+        Whether this process has it.
+    """
+    storage, study_id, own = study._storage, study._study_id, _lease(LEASE_SECONDS)
+    with host_lock(f"lease-{crc32(f'{study.study_name} {key}'.encode()):x}", timeout=60.0):
+        held = storage.get_study_system_attrs(study_id).get(key)
+        if held and _holder(held) != _holder(own) and not _expired(held, time.time()):
+            return False
+        storage.set_study_system_attr(study_id, key, own)
+    found: dict[str, Any] = storage.get_study_system_attrs(study_id)[key]
+    return _holder(found) == _holder(own)
+
+
+def release(study: optuna.Study, key: str) -> None:
+    """Give a lease that `take` has given back."""
+    study._storage.set_study_system_attr(study._study_id, key, None)
 
 
 def requeue(study: optuna.Study) -> list[int]:
@@ -136,6 +170,16 @@ def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     except optuna.exceptions.UpdateFinishedTrialError:
         _logger.info(f"trial {trial.number} was marked by another worker")
+
+
+def _holder(lease: Mapping[str, Any]) -> tuple[Any, ...]:
+    return lease["host"], lease["pid"], lease["started"]
+
+
+def _expired(lease: Mapping[str, Any], now: float) -> bool:
+    if lease["host"] == _host():
+        return not _alive(lease["pid"], lease["started"])
+    return bool(now - lease["renewed"] > lease["seconds"])
 
 
 def _lease(seconds: float) -> dict[str, Any]:

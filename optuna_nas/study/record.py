@@ -12,7 +12,8 @@ User attributes of a trial:
 | `training` | identifies the training: network, recipe, data, budget |
 | `provenance` | `seed`, `device` (fingerprint), `versions` (of the libraries) |
 | `measurements` | name -> `value`, `unit`, `spread` and how it was measured |
-| `spent` | `epochs` trained by this trial itself, and `seconds` from start to end |
+| `spent` | `epochs` trained by this trial itself, `seconds` from start to end, and `joules` of \
+its training by the counter of the whole device, where there is one |
 | `resumed` | where it continues another: `epochs` of the checkpoint, or 0 and the `reason` |
 | `outcome`, `ended` | one word of `OUTCOMES`, and a sentence saying why the trial ended |
 | `reused_from` | number of the trial whose training was used again |
@@ -86,6 +87,7 @@ class Record:
         architecture: The graph as parsed JSON, or None.
         epochs: Epochs trained by this trial itself.
         seconds: Seconds from its start to its end.
+        joules: What the device took while it trained, J; None where nothing counts that.
         curve: Step -> objective values by name, as reported.
         reused_from: Trial whose training was used again.
         continues: Trial that this one takes up again.
@@ -106,6 +108,7 @@ class Record:
     architecture: Mapping[str, Any] | None
     epochs: int
     seconds: float
+    joules: float | None
     curve: Mapping[int, Mapping[str, float]]
     reused_from: int | None
     continues: int | None
@@ -188,6 +191,7 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
         architecture=attrs.get("architecture"),
         epochs=int(spent.get("epochs", len(learned))),
         seconds=float(spent.get("seconds", 0.0)),
+        joules=spent.get("joules"),
         curve=learned,
         reused_from=_earlier(trial, "reused_from"),
         continues=_earlier(trial, "continues"),

@@ -40,18 +40,20 @@ from optuna_nas.study.begin import prepare
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.checks import check_parts
 from optuna_nas.study.counting import counters
+from optuna_nas.study.crew import in_processes
 from optuna_nas.study.description import describe
 from optuna_nas.study.estimator import Estimator
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS
-from optuna_nas.study.loop import Callbacks, run_trials
+from optuna_nas.study.loop import Callbacks, in_turn, run_trials
+from optuna_nas.study.opening import connect, working
 from optuna_nas.study.remeasure import Progress
-from optuna_nas.study.storage import connect
 from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.study.transfer import measure_anew
 from optuna_nas.study.trial import TrialRun
+from optuna_nas.study.workers import Workers
 
 __all__ = ["Search"]
 
@@ -231,6 +233,9 @@ class Search:
         """Parameters of each study that was prepared in this process, and their distributions."""
         return WeakKeyDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "prepared"}
+
     def as_smoke(self) -> Search:
         """The same search in seconds, as a study of its own.
 
@@ -300,16 +305,17 @@ class Search:
         """
         directions = [o.direction for o in self.optimised]
         opened = connect(storage or f"sqlite:///{self.name}.db")
-        if remeasure:
-            measure_anew(self, opened, progress)
-        study = optuna.create_study(
-            study_name=self.name,
-            storage=opened,
-            directions=directions,
-            sampler=self.make_sampler(),
-            pruner=self.make_pruner(),
-            load_if_exists=True,
-        )
+        with working(storage or opened):
+            if remeasure:
+                measure_anew(self, opened, progress)
+            study = optuna.create_study(
+                study_name=self.name,
+                storage=opened,
+                directions=directions,
+                sampler=self.make_sampler(),
+                pruner=self.make_pruner(),
+                load_if_exists=True,
+            )
         prepare(self, study)
         return study
 
@@ -335,9 +341,11 @@ class Search:
         trials: int | None = None,
         storage: str | BaseStorage | None = None,
         timeout: float | None = None,
+        until: int | None = None,
         callbacks: Callbacks = (),
         on_epoch: OnEpoch | None = None,
         remeasure: bool = False,
+        workers: int | Workers | None = None,
     ) -> optuna.Study:
         """Start the search, or go on with it.
 
@@ -348,13 +356,18 @@ class Search:
             trials: Trials to run now, beside those in storage; `self.trials` by default.
             storage: URL or storage; by default the SQLite file `<name>.db` in this directory.
             timeout: Seconds after which no further trial begins.
+            until: Trials of the study, those of all workers on it, after which none begins here.
             callbacks: Called with the study and each trial that ends here, as in Optuna.
             on_epoch: Called with the trial's number, the epochs trained and the values reported.
             remeasure: As in `study`.
+            workers: Processes that share the trials, so that one that crashes harms no other;
+                all in this process by default.
 
         Raises:
+            DescriptionError: The search, its storage or this machine is not for so many workers.
             StudyError: The study in storage belongs to another search, or to another machine.
-            SearchStopped: Too many trials in a row failed for the same reason.
+            SearchStopped: Too many trials in a row failed for the same reason, or too many
+                workers died.
             TrainingError: The supernet of a one-shot search cannot be trained.
             KeyboardInterrupt: The user stopped it; the running trial is marked and goes on next
                 time.
@@ -362,11 +375,16 @@ class Search:
         study = self.study(storage, remeasure)
         self.estimator.prepare(self, study, on_epoch)
         count = self.trials if trials is None else trials
+        if isinstance(workers, int):
+            workers = Workers(workers)
         run_trials(
             study,
-            partial(self.objective, on_epoch=on_epoch),
+            in_turn(partial(self.objective, on_epoch=on_epoch))
+            if workers is None
+            else in_processes(self, workers, on_epoch),
             count,
             timeout,
+            until,
             callbacks,
             self.max_failures,
             Exhaustion(self),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from sqlalchemy import event
 
 __all__ = ["write_ahead"]
@@ -18,17 +18,16 @@ NETWORK = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "fuse", "9p", "afs"
 _logger = logging.getLogger(__name__)
 
 
-def write_ahead(storage: BaseStorage) -> None:
+def write_ahead(storage: RDBStorage) -> None:
     """Turn on write-ahead logging where a storage is an SQLite file on a local disk.
 
     A crash of the machine, not of the process, may lose the last transactions, never the file.
 
     Source: https://www.sqlite.org/wal.html.
     """
-    backend = getattr(storage, "_backend", storage)
-    if not isinstance(backend, RDBStorage) or backend.engine.dialect.name != "sqlite":
+    if storage.engine.dialect.name != "sqlite":
         return
-    path = backend.engine.url.database
+    path = storage.engine.url.database
     if not path or path == ":memory:":
         return
     if (kind := _file_system(Path(path))).startswith(NETWORK):
@@ -37,8 +36,8 @@ def write_ahead(storage: BaseStorage) -> None:
             "may damage it; use a database server for more than one host"
         )
         return
-    event.listen(backend.engine, "connect", _set_up)
-    backend.engine.dispose()  # connections made before
+    event.listen(storage.engine, "connect", _set_up)
+    storage.engine.dispose()  # connections made before
 
 
 def _set_up(connection: Any, _record: object) -> None:

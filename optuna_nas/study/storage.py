@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from optuna_nas import __version__
 from optuna_nas.exceptions import StudyError
 from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
-from optuna_nas.study.sqlite import write_ahead
+from optuna_nas.study.opening import connect, working
 
-__all__ = ["connect", "hold_to", "load", "mark", "masked", "staging"]
+__all__ = ["check_schema", "hold_to", "load", "mark", "staging"]
 
-
-def connect(storage: str | BaseStorage) -> BaseStorage:
-    """Open a storage given by its URL, as Optuna's command line does.
-
-    Raises:
-        StudyError: The URL is not one that Optuna knows, its driver is not installed, or nothing
-            answers there. Passwords are left out of the message.
-    """
-    if isinstance(storage, BaseStorage):
-        return optuna.storages.get_storage(storage)
-    try:
-        opened = optuna.storages.get_storage(storage)
-        write_ahead(opened)
-        return opened
-    except ImportError as error:
-        raise StudyError(
-            f"the driver of {masked(storage)} is not installed: {error}; "
-            f'pip install "optuna-nas[{_extra(storage)}]"'
-        ) from error
-    except (ValueError, ArgumentError) as error:
-        raise StudyError(
-            "expected a URL such as sqlite:///studies/name.db or "
-            f"postgresql://user@host/database, got {masked(storage)}: {_first_line(error)}"
-        ) from error
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(
-            f"cannot open the storage {masked(storage)}: {_first_line(error)}; "
-            "see whether it is there, and may be read and written"
-        ) from error
+WRITTEN = "optuna_nas"
+"""User attribute of a study: which version wrote its records, and their schema."""
+SCHEMA = 1
+"""Of records; those of studies that do not say are of the first."""
 
 
 def load(name: str, storage: str | BaseStorage) -> optuna.Study:
@@ -55,11 +29,31 @@ def load(name: str, storage: str | BaseStorage) -> optuna.Study:
         StudyError: There is none of that name.
     """
     opened = connect(storage)
-    try:
-        return optuna.load_study(study_name=name, storage=opened)
-    except KeyError:
-        known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
-        raise StudyError(f"expected a study named {name!r}, got {known}; run it first") from None
+    with working(storage):
+        try:
+            study = optuna.load_study(study_name=name, storage=opened)
+        except KeyError:
+            known = ", ".join(sorted(optuna.get_all_study_names(opened))) or "none"
+            raise StudyError(
+                f"expected a study named {name!r}, got {known}; run it first"
+            ) from None
+    check_schema(study)
+    return study
+
+
+def check_schema(study: optuna.Study) -> None:
+    """Refuse a study that a later version of this package wrote.
+
+    Raises:
+        StudyError: Its records may mean something that is not known here.
+    """
+    written = study.user_attrs.get(WRITTEN, {"schema": SCHEMA})
+    if written["schema"] > SCHEMA:
+        raise StudyError(
+            f"expected records of study {study.study_name!r} up to schema {SCHEMA}, got schema "
+            f"{written['schema']}, written by optuna-nas {written['version']}; "
+            f'pip install "optuna-nas>={written["version"]}"'
+        )
 
 
 def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) -> None:
@@ -97,6 +91,7 @@ def hold_to(study: optuna.Study, described: Mapping[str, Any], on_device: bool) 
 
 def mark(study: optuna.Study, described: Mapping[str, Any]) -> None:
     """Mark a new study as a search's, begun on this device."""
+    study.set_user_attr(WRITTEN, {"version": __version__, "schema": SCHEMA})
     study.set_user_attr("device", fingerprint())
     study.set_user_attr("search", dict(described))
 
@@ -104,18 +99,3 @@ def mark(study: optuna.Study, described: Mapping[str, Any]) -> None:
 def staging(name: str) -> str:
     """Name of the study that holds the trials of another while they are measured anew."""
     return f"{name}@remeasuring"
-
-
-def masked(text: str) -> str:
-    """Text with the passwords of URLs in it replaced by stars."""
-    return re.sub(r"(\w+://[^:/@\s]+):[^@\s]*@", r"\1:***@", text)
-
-
-def _first_line(error: Exception) -> str:
-    return masked(str(error).strip().splitlines()[0])
-
-
-def _extra(url: str) -> str:
-    return {"postgresql": "postgresql", "mysql": "mysql", "redis": "redis"}.get(
-        re.split(r"[+:]", url)[0], "all"
-    )

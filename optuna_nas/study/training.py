@@ -16,12 +16,14 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
+from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pruners.callback import PruningCallback, refuse_relaunch
 from optuna_nas.study.acceleration import ChannelsLast, near, precision
 from optuna_nas.study.budget import Budget
@@ -33,6 +35,7 @@ __all__ = [
     "TRAINER",
     "OnEpoch",
     "calm",
+    "check_trainer",
     "fit",
     "interruptible",
     "seeded",
@@ -56,6 +59,26 @@ TRAINER: Mapping[str, Any] = {
     "num_sanity_val_steps": 0,
 }
 """Arguments of every Trainer in a search, before the user's own."""
+
+
+def check_trainer(arguments: Mapping[str, Any]) -> None:
+    """See whether Lightning takes such arguments here, before anything is trained.
+
+    Args:
+        arguments: The user's for the Trainer.
+
+    Raises:
+        DescriptionError: It does not: an unknown one, or a device that is not there.
+    """
+    own, callbacks = _parted(arguments)
+    try:
+        with calm():
+            Trainer(**{**TRAINER, "callbacks": callbacks, **own})
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise DescriptionError(
+            f"expected trainer={{...}} of what a Lightning Trainer takes here, got "
+            f"{dict(arguments)!r}: {error}"
+        ) from error
 
 
 def fit(

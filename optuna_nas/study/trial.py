@@ -241,8 +241,12 @@ class TrialRun:
         self.ended = True
         self.note("measurements", self.measurements)
         seconds = time.monotonic() - self.started
-        epochs = 0 if self._estimation is None else self._estimation.epochs
-        self.note("spent", {"epochs": epochs, "seconds": round(seconds, 3)})
+        spent = {"epochs": 0, "seconds": round(seconds, 3)}
+        if self._estimation is not None:
+            spent["epochs"] = self._estimation.epochs
+            if (joules := self._estimation.joules) is not None:
+                spent["joules"] = joules
+        self.note("spent", spent)
         self.note("ended", reason)
         self.note("outcome", outcome)
         if self._estimation is not None:

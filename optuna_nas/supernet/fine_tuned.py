@@ -6,8 +6,8 @@ Source: Cai et al. 2020 (Once-for-all), arXiv:1908.09791.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +33,14 @@ class FineTuned(FromScratch):
 
     Args:
         weights: File with the supernet's weights, which `SharedWeights.save` wrote.
+        space: The space that shares them, where the search draws from a part of it.
 
     Raises:
         SpaceError: It wrote no such file; or, when the search begins, one for another space.
     """
 
     weights: str | os.PathLike[str]
+    space: Callable[[Any], Any] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -52,7 +54,8 @@ class FineTuned(FromScratch):
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:
         """Load the weights."""
         if not self._loaded:
-            store = shared_weights(search)
+            whole = search if self.space is None else replace(search, space=self.space)
+            store = shared_weights(whole)
             store.load(self.weights)
             self._loaded.append(store)
 

@@ -82,6 +82,9 @@ class OneShot(Estimator):
             check_least(name, getattr(self, name), 1)
         drawing_of(self.drawing)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_inherited"}
+
     @property
     def smoke(self) -> Mapping[str, Any]:
         alternate = self.alternate and Alternation(rounds=1, trials=4, epochs=1)

@@ -13,8 +13,8 @@ from torch import nn
 import optuna_nas as nas
 from optuna_nas.backends.require import require
 from optuna_nas.exceptions import DescriptionError, MeasurementError
-from optuna_nas.finalists import Distilled, Finals, Further, choose_finalists, prune, run_finals
-from optuna_nas.finalists.distillation import Teacher, distilling
+from optuna_nas.finalists import Distilled, Finals, Further, prune
+from optuna_nas.finalists.distillation import Teacher, distilling, find_student
 from optuna_nas.finalists.tuning import tuning
 from tests.finalists.conftest import RECIPE, describe_search
 
@@ -43,6 +43,9 @@ def test_all_of_them_are_trained_tested_and_shown_beside_the_finalists(
     assert tuned.digest == best.digest
     assert distilled.digest == smallest.digest
     assert pruned.mean("parameters") < best.mean("parameters")
+    folder = finals.finals[3].folder
+    assert folder is not None and (folder / "rebuild.py").is_file()
+    assert "channels were cut after training" in (folder / "card.md").read_text()
     assert {"learning_rate", "label_smoothing"} <= tuned.finalist.hyperparameters.keys()
     name = f"small@tuning/{best.finalist.name}"
     begun = optuna.load_study(study_name=name, storage=study._storage)
@@ -101,19 +104,27 @@ def test_what_cannot_be_made_is_refused(
         tuning(replace(search, module=lambda network: None), retrained.finalist)
 
 
-def test_a_student_can_be_searched_under_a_cap(
-    finish: Callable[..., Finals], search: nas.Search
+def test_a_student_is_searched_under_a_cap(
+    finish: Callable[..., Finals], study: optuna.Study
 ) -> None:
-    teacher = finish(ONE_SEED).finals[0].retrained
-    students = replace(
-        search,
-        name="students",
-        module=distilling(search, teacher),
-        objectives=["accuracy"],
-        constraints=[nas.objectives.Parameters(max=2_000)],
-        samples=20,
-    )
-    found = students.run(trials=4, storage="sqlite://")
-    assert found.best_trial.user_attrs["measurements"]["parameters"]["value"] <= 2_000
-    chosen = choose_finalists(students, found)
-    assert run_finals(students, found, chosen, ONE_SEED, compare=False).finals[0].tested
+    further = Further(students=3, caps={"parameters": 2_000})
+    finals = finish(ONE_SEED, further=further)
+    teacher, student = (final.retrained for final in finals.finals)
+    assert student.finalist.role == "distilled" and finals.finals[1].tested
+    assert student.mean("parameters") <= 2_000
+    name = f"small@students/{teacher.finalist.name}"
+    searched = optuna.load_study(study_name=name, storage=study._storage)
+    assert student.digest in {t.user_attrs.get("digest") for t in searched.trials}
+    assert len(searched.trials) == 3
+    assert finals.finals[1].cost["trials"] == 8
+    assert finish(ONE_SEED, further=further).as_json() == finals.as_json()
+    assert len(searched.trials) == 3
+    with pytest.raises(DescriptionError, match="got none in 2; allow more trials, or loosen"):
+        impossible = replace(teacher.finalist, name="another")
+        find_student(
+            describe_search(),
+            replace(teacher, finalist=impossible),
+            study._storage,
+            2,
+            {"parameters": 10},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 import optuna
 from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from optuna_nas.architecture import Architecture
 
 NAMES = ("accuracy (fraction)", "latency (ms)")
 DIRECTIONS = ("maximize", "minimize")
@@ -41,6 +44,7 @@ def make_trial(
     measurements: Mapping[str, Any] | None = None,
     epochs: int = BUDGET,
     constraints: Mapping[str, float] | None = None,
+    params: Mapping[str, int] | None = None,
     **attrs: Any,
 ) -> FrozenTrial:
     """A finished trial with the attributes that `optuna_nas.study.record` describes."""
@@ -69,8 +73,8 @@ def make_trial(
         system_attrs={} if single else {f"nas:step:{s}": list(v) for s, v in learned.items()},
         intermediate_values={s: v[0] for s, v in learned.items()} if single else None,
         constraints=dict(constraints or {}),
-        params={"width": len(network)},
-        distributions={"width": IntDistribution(0, 1000)},
+        params=dict(params or {"width": len(network)}),
+        distributions=dict.fromkeys(params or {"width"}, IntDistribution(0, 1000)),
     )
 
 
@@ -85,11 +89,9 @@ def make_search(
 
 
 def _drawn(random_: random.Random, number: int, epochs: int) -> FrozenTrial:
-    layers = [
-        f"conv_c{random_.choice((8, 16, 32, 64))}_k{random_.choice((3, 5))}"
-        + random_.choice(("", "_s2", "_residual", "_s2_se"))
-        for _ in range(random_.randint(3, 5))
-    ]
+    layers = [_layer(random_, place) for place in range(random_.randint(3, 5))]
+    drawn = Architecture.chain([*layers, ("classify", "classify", {})])
+    chosen = {f"{name}.{k}": int(v) for name, _, args in layers for k, v in args.items()}
     cost = random_.uniform(0, 1)
     latency, parameters = 0.08 * 40**cost, int(10 ** (3 + 2.5 * cost))
     best = 0.985 - 0.35 * math.exp(-4 * cost) - random_.random() ** 3 * 0.3
@@ -105,7 +107,9 @@ def _drawn(random_: random.Random, number: int, epochs: int) -> FrozenTrial:
     return make_trial(
         curve[epochs] if outcome == "trained" else None,
         outcome,
-        network=" > ".join([*layers, "classify"]),
+        network=" > ".join(map(str, drawn.nodes)),
+        architecture=json.loads(drawn.to_json()),
+        params={"layers": len(layers), **chosen},
         curve=shown,
         epochs=reached,
         measurements={
@@ -123,6 +127,20 @@ def _drawn(random_: random.Random, number: int, epochs: int) -> FrozenTrial:
         | ({"accuracy": {"value": curve[epochs][0], "unit": "fraction"}} if reached else {}),
         number_drawn=number,
     )
+
+
+def _layer(random_: random.Random, place: int) -> tuple[str, str, dict[str, int | bool]]:
+    stride, residual, squeeze = random_.choice(
+        ((1, False, False), (2, False, False), (1, True, False), (2, False, True))
+    )
+    args = {
+        "channels": random_.choice((8, 16, 32, 64)),
+        "kernel": random_.choice((3, 5)),
+        "stride": stride,
+        "residual": residual,
+        "squeeze": squeeze,
+    }
+    return f"block{place}", "conv", args
 
 
 def study_of(trials: Sequence[FrozenTrial], **options: Any) -> optuna.Study:

@@ -88,7 +88,14 @@ def test_on_a_terminal_the_panel_shows_counts_front_and_progress(search: optuna.
         view.epoch(60, 4, {"val_accuracy": 0.9123})
         view._live.refresh()
     seen = text(shown)
-    for part in ("60/60 done", "32 trained · 22 pruned · 6 rejected", "326 epochs", "hypervolume"):
+    counts = "32 trained · 22 pruned (37 %) · 6 rejected (10 %)"
+    for part in (
+        "60/60 done",
+        counts,
+        "60 trials a minute · 326 epochs",
+        "hypervolume",
+        "ends about",
+    ):
         assert part in seen
     assert "trial 60  epoch 4  val_accuracy 0.9123" in seen
     best = front(search)[0]

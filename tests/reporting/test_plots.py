@@ -10,16 +10,22 @@ import pytest
 from synthetic import make_search, make_study, make_trial, study_of
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.pruners import ParetoHyperband
 from optuna_nas.reporting import (
     front,
     hypervolume_history,
+    plot_cost,
     plot_front,
     plot_hypervolume,
+    plot_importances,
     plot_learning_curves,
+    plot_preferences,
     plot_rungs,
+    plots,
+    totals,
 )
 
-PLOTS = [plot_front, plot_hypervolume, plot_learning_curves, plot_rungs]
+PLOTS = [getattr(plots, name) for name in plots.__all__]
 
 
 def trace(figure: go.Figure, name: str) -> go.Scatter:
@@ -62,6 +68,21 @@ def test_one_and_three_objectives_are_drawn() -> None:
         assert plot(single).data is not None and plot(triple).data is not None
 
 
+def test_any_two_objectives_can_be_drawn(search: optuna.Study) -> None:
+    turned = plot_front(search, ["latency", "accuracy"])
+    assert list(trace(turned, "front").y) == list(trace(plot_front(search), "front").x)
+    with pytest.raises(DescriptionError, match=r"two objectives among .*got \['latency', 'x'\]"):
+        plot_front(search, ["latency", "x"])
+
+
+def test_what_was_rejected_untrained_is_a_tick_at_its_cost() -> None:
+    latency = {"latency": {"value": 7.0, "unit": "ms"}}
+    study = study_of([make_trial((0.5, 1.0)), make_trial(None, "rejected", measurements=latency)])
+    ticks = trace(plot_front(study), "rejected untrained")
+    assert list(ticks.x) == [7.0] and list(ticks.y) == [0.0] and ticks.yaxis == "y2"
+    assert list(ticks.customdata) == [1]
+
+
 def test_hypervolume_starts_at_nothing_and_follows_the_history(search: optuna.Study) -> None:
     history = hypervolume_history(search)
     drawn = plot_hypervolume(search).data[0]
@@ -75,6 +96,7 @@ def test_every_learning_curve_is_drawn_once(search: optuna.Study) -> None:
     numbers = np.concatenate([np.unique(trace.customdata) for trace in figure.data])
     learned = [t.number for t in search.trials if t.user_attrs["spent"]["epochs"]]
     assert sorted(numbers) == learned
+    assert {trace.name for trace in figure.data} == {"pruned", "trained", "front"}
     assert set(trace(figure, "front").customdata) == {r.number for r in front(search)}
     latency = plot_learning_curves(search, "latency")
     assert latency.layout.yaxis.title.text == "latency (ms, eager, 1 thread)"
@@ -101,9 +123,37 @@ def test_rungs_count_who_went_on_and_who_did_not(search: optuna.Study) -> None:
     assert went_on.y[0] == 32 + ended.y[1]
 
 
+def test_curves_have_the_colours_of_their_brackets(search: optuna.Study) -> None:
+    study = optuna.load_study(
+        study_name=search.study_name,
+        storage=search._storage,
+        pruner=ParetoHyperband(min_resource=1, max_resource=9),
+    )
+    names = [trace.name for trace in plot_learning_curves(study).data]
+    assert names == ["bracket 0", "bracket 1", "bracket 2", "front"]
+
+
+def test_cost_is_what_was_spent_and_saved(search: optuna.Study) -> None:
+    spent = totals(search)
+    drawn = {trace.name: trace for trace in plot_cost(search).data}
+    assert list(drawn) == ["spent", "saved by pruning", "saved by rejecting"]
+    assert drawn["spent"].text[0] == f"{spent.epochs:,} epochs"
+    assert sum(trace.x[0] for trace in drawn.values()) == pytest.approx(1)
+
+
+def test_preferences_and_importances_have_a_row_each(search: optuna.Study) -> None:
+    random, chosen = plot_preferences(search).data
+    assert list(random.y) == list(chosen.y) and random.name == "first 10 trials"
+    accuracy, latency = plot_importances(search).data
+    assert (accuracy.name, latency.name) == ("accuracy", "latency")
+    assert list(accuracy.y) == list(latency.y) and len(accuracy.y) == 12
+    assert set(accuracy.text) <= {f"in {n} of 32 networks" for n in range(33)}
+
+
 @pytest.mark.parametrize("plot", PLOTS)
 def test_an_empty_study_has_an_empty_figure(plot: object) -> None:
-    assert isinstance(plot(make_search(0)), go.Figure)
+    figure = plot(make_search(0))
+    assert isinstance(figure, go.Figure) and figure.layout.annotations[0].text
 
 
 def test_hostile_names_are_text_in_hover_labels() -> None:

@@ -4,14 +4,15 @@ import optuna
 import pytest
 
 from optuna_nas.exceptions import StudyError
-from optuna_nas.study.storage import connect, hold_to, load, mark, masked
+from optuna_nas.study.opening import connect, masked
+from optuna_nas.study.storage import hold_to, load, mark
 
 
 @pytest.mark.parametrize(
     "url", ["nonsense", "sqlite:///no/such/folder/x.db", "oracle9://u:secret@h/d"]
 )
 def test_a_wrong_url_is_one_readable_error(url: str) -> None:
-    with pytest.raises(StudyError, match=r"expected a URL|not installed|cannot open") as caught:
+    with pytest.raises(StudyError, match=r"expected a URL|not installed|cannot use") as caught:
         connect(url)
     assert "secret" not in str(caught.value)
 
@@ -26,6 +27,8 @@ def test_an_unreachable_server_does_not_show_the_password() -> None:
 def test_masked_leaves_urls_without_a_password_alone() -> None:
     assert masked("sqlite:///a/b.db") == "sqlite:///a/b.db"
     assert masked("see redis://me:pw@host:1/0!") == "see redis://me:***@host:1/0!"
+    assert masked("redis://:pw@host:1") == "redis://:***@host:1"
+    assert masked("mysql+pymysql://h/d?password=pw&x=1") == "mysql+pymysql://h/d?password=***&x=1"
 
 
 def test_loading_a_study_that_is_not_there_lists_those_that_are(tmp_path) -> None:

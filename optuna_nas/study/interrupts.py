@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM, so that they find no storage half written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from types import FrameType
+
+__all__ = ["Interrupts"]
+
+
+class Interrupts:
+    """Signals as KeyboardInterrupt, once no storage is being read or written.
+
+    Args:
+        numbers: The signals.
+    """
+
+    def __init__(
+        self, numbers: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
+    ) -> None:
+        self.caught = False
+        for number in numbers:
+            signal.signal(number, self._raise)
+
+    def check(self, *_: object) -> None:
+        """Raise what was lost: Python drops an exception raised while it runs a finaliser."""
+        if self.caught:
+            raise KeyboardInterrupt
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self.caught = True
+        while frame is not None:
+            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
+                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt

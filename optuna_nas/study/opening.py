@@ -1,0 +1,142 @@
+"""Opening a storage by its URL, with errors that say what to do, and never a password."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import (
+    BaseStorage,
+    GrpcStorageProxy,
+    InMemoryStorage,
+    JournalStorage,
+    RDBStorage,
+)
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from optuna_nas.exceptions import StudyError
+from optuna_nas.study.chunks import ChunkedStorage
+from optuna_nas.study.journal import FileJournal, RedisJournal
+from optuna_nas.study.relational import Relational
+
+__all__ = ["connect", "in_memory", "masked", "working"]
+
+JOURNALS = (".log", ".journal")
+"""Endings of the files that are made as journals."""
+SERVER_SECONDS = 10.0
+"""How long the server of a gRPC proxy may take to answer."""
+EXTRAS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "grpc": "grpc"}
+
+
+def connect(storage: str | BaseStorage) -> BaseStorage:
+    """Open a storage given by its URL, as Optuna's command line does.
+
+    Args:
+        storage: A database as SQLAlchemy names it (`sqlite:///`, `postgresql://`,
+            `mysql+pymysql://`), `redis://host:port`, the path of a journal file, which is made
+            where it ends in `.log` or `.journal`, or `grpc://host:port` of Optuna's proxy; or an
+            Optuna storage.
+
+    Raises:
+        StudyError: The URL is none of these, its driver is not installed, nothing answers there,
+            or it was written by another version of Optuna. Passwords are left out of the message.
+    """
+    if isinstance(storage, BaseStorage):
+        return Relational(storage) if isinstance(storage, RDBStorage) else storage
+    name = masked(storage)
+    try:
+        with working(storage):
+            return _open(storage)
+    except ImportError as error:
+        extra = EXTRAS.get(_scheme(name), _scheme(name) or "all")
+        raise StudyError(
+            f"the driver of {name} is not installed: {_first_line(error)}; "
+            f'pip install "optuna-nas[{extra}]"'
+        ) from error
+    except (ValueError, ArgumentError) as error:
+        raise StudyError(
+            "expected a URL such as sqlite:///studies/name.db, postgresql://user@host/database, "
+            f"redis://host:6379, grpc://host:13000 or name.journal, got {name}: "
+            f"{_first_line(error)}"
+        ) from error
+    except RuntimeError as error:  # its tables are those of another version of Optuna
+        raise StudyError(f"cannot use the storage {name}: {masked(str(error))}") from error
+
+
+@contextmanager
+def working(storage: str | BaseStorage) -> Iterator[None]:
+    """Make what goes wrong with a storage one readable error.
+
+    Args:
+        storage: As in `connect`.
+
+    Raises:
+        StudyError: What went wrong, and what to do.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        name = masked(storage) if isinstance(storage, str) else type(storage).__name__
+        raise StudyError(
+            f"cannot use the storage {name}: {_first_line(error.__cause__ or error)}; "
+            "see whether it is there, and may be read and written"
+        ) from error
+
+
+def in_memory(storage: BaseStorage) -> bool:
+    """Whether a storage ends with this process."""
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, RDBStorage) and backend.engine.dialect.name == "sqlite":
+        return (backend.engine.url.database or ":memory:") == ":memory:"
+    return isinstance(backend, InMemoryStorage)
+
+
+def masked(text: str) -> str:
+    """Text with the passwords of URLs in it replaced by stars."""
+    text = re.sub(r"(\w+://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+    return re.sub(r"([?&]password=)[^&\s]+", r"\1***", text)
+
+
+def _open(url: str) -> BaseStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if _scheme(url) in ("redis", "rediss"):
+            return _redis(url)
+        if _scheme(url) == "grpc":
+            return _grpc(url)
+    if "://" not in url and (Path(url).is_file() or url.endswith(JOURNALS)):
+        return JournalStorage(FileJournal(str(Path(url).absolute())))
+    if _scheme(url) in ("mysql", "mariadb"):
+        return Relational(ChunkedStorage(url, engine_kwargs={"pool_pre_ping": True}))
+    return Relational(RDBStorage(url))
+
+
+def _redis(url: str) -> BaseStorage:
+    redis = importlib.import_module("redis")
+    try:
+        return JournalStorage(RedisJournal(url))
+    except redis.exceptions.RedisError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _grpc(url: str) -> BaseStorage:
+    host, _, port = url.removeprefix("grpc://").rstrip("/").rpartition(":")
+    storage = GrpcStorageProxy(host=host, port=int(port))
+    storage.wait_server_ready(SERVER_SECONDS)
+    return storage
+
+
+def _scheme(url: str) -> str:
+    return re.split(r"[+:]", url)[0] if "://" in url else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return masked((str(error).strip() or type(error).__name__).splitlines()[0])

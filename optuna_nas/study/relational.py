@@ -1,0 +1,340 @@
+"""Relational storages that write in few transactions, and outlive a database that is away.
+
+Optuna commits every parameter and attribute of a trial by itself: 42 transactions for 40
+parameters, each of which waits for a disk or a network. Here parameters and user attributes wait
+in the process for the next system attribute, reported value or state of their trial, which others
+must see at once (rungs and leases are such), or until trials are read; then all of them are one
+transaction. Optuna allows that (see `_CachedStorage`): what a killed process had not written
+belongs to a trial that is lost and begun again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import threading
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
+
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+)
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._rdb.models import (
+    TrialModel,
+    TrialParamModel,
+    TrialSystemAttributeModel,
+    TrialUserAttributeModel,
+    TrialValueModel,
+)
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import delete, insert, update
+
+from optuna_nas.study.chunks import ChunkedStorage, Pieces, pieces, whole
+from optuna_nas.study.patience import PATIENCE, patiently
+from optuna_nas.study.sqlite import write_ahead
+
+__all__ = ["Relational"]
+
+_logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass
+class _Held:
+    """What waits to be written of one trial."""
+
+    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
+    user: dict[str, Any] = field(default_factory=dict)
+    system: dict[str, Any] = field(default_factory=dict)
+
+    def tables(self, cut: Pieces) -> Iterator[tuple[Any, Any, list[dict[str, Any]]]]:
+        """Table, the column by which its rows are told apart, and rows.
+
+        Args:
+            cut: Key and value of an attribute -> those of the pieces to store it in.
+        """
+        yield (
+            TrialParamModel,
+            TrialParamModel.param_name,
+            [
+                {
+                    "param_name": name,
+                    "param_value": value,
+                    "distribution_json": distribution_to_json(distribution),
+                }
+                for name, (value, distribution) in self.params.items()
+            ],
+        )
+        for model, attrs in (
+            (TrialUserAttributeModel, self.user),
+            (TrialSystemAttributeModel, self.system),
+        ):
+            parts = chain.from_iterable(cut(key, value) for key, value in attrs.items())
+            rows = [{"key": key, "value_json": json.dumps(part)} for key, part in parts]
+            yield model, model.key, rows
+
+
+class Relational(_CachedStorage):
+    """A relational storage that writes in few transactions, and tries again what may pass.
+
+    Args:
+        backend: Optuna's storage of the database.
+
+    Attributes:
+        patience: Seconds for which a database that is away, locked or full is tried again.
+    """
+
+    def __init__(self, backend: RDBStorage) -> None:
+        super().__init__(backend)
+        self._begin()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        self._write_all()
+        state: dict[Any, Any] = super().__getstate__()
+        del state["_held"], state["_running"], state["_writing"], state["_cut"]
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self._begin()
+
+    def _begin(self) -> None:
+        write_ahead(self._backend)
+        self._cut = pieces if isinstance(self._backend, ChunkedStorage) else whole
+        self.patience = PATIENCE
+        self._held: dict[int, _Held] = {}
+        self._running: set[int] = set()  # trials that were seen here to run
+        self._writing = threading.RLock()
+        _OPEN.add(self)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Create a trial."""
+        trial_id = self._patiently(super().create_new_trial, study_id, template_trial)
+        if template_trial is None:
+            self._running.add(trial_id)
+        return trial_id
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        """Hold a parameter back, once its distribution is seen to be that of other trials."""
+        with self._writing:
+            held = self._of(trial_id)
+            study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
+            known = self._studies[study_id].param_distribution
+            check_distribution_compatibility(
+                known.setdefault(param_name, distribution), distribution
+            )
+            held.params[param_name] = (param_value_internal, distribution)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Hold a user attribute back.
+
+        Raises:
+            TypeError: The value is nothing that JSON has.
+        """
+        json.dumps(value)
+        with self._writing:
+            self._of(trial_id).user[key] = value
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write a system attribute, with what was held back of the trial."""
+        with self._writing:
+            self._of(trial_id).system[key] = value
+            self._write(trial_id)
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        """Write a reported value, after what was held back of the trial."""
+        self._write(trial_id)
+        self._patiently(super().set_trial_intermediate_value, trial_id, step, intermediate_value)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Write the state of a trial, with what was held back of it.
+
+        In SQLite, too, one worker alone takes a trial out of the queue, and one alone ends it.
+        """
+        return self._write(trial_id, state, values)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Read a trial, after writing what was held back of it."""
+        self._write_if_open(trial_id)
+        return self._patiently(super().get_trial, trial_id)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Read all trials of a study, after writing what was held back of any."""
+        self._write_all()
+        return self._patiently(super().get_all_trials, study_id, deepcopy, states)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Read the user attributes of a study."""
+        return self._patiently(super().get_study_user_attrs, study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Read the system attributes of a study."""
+        return self._patiently(super().get_study_system_attrs, study_id)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Write a user attribute of a study."""
+        self._patiently(super().set_study_user_attr, study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Write a system attribute of a study."""
+        self._patiently(super().set_study_system_attr, study_id, key, value)
+
+    def _patiently(self, work: Callable[..., T], *args: Any) -> T:
+        return patiently(partial(work, *args), self.patience)
+
+    def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
+        super()._add_trials_to_cache(study_id, trials)
+        known = self._studies[study_id].param_distribution
+        for trial in trials:
+            known.update(trial.distributions)
+
+    def _of(self, trial_id: int) -> _Held:
+        """What is held back of a trial that runs.
+
+        Raises:
+            UpdateFinishedTrialError: It has ended.
+        """
+        if trial_id not in self._running:
+            _check_open(self._patiently(super().get_trial, trial_id))
+            self._running.add(trial_id)
+        return self._held.setdefault(trial_id, _Held())
+
+    def _write_all(self) -> None:
+        with self._writing:
+            for trial_id in list(self._held):
+                self._write_if_open(trial_id)
+
+    def _write_if_open(self, trial_id: int) -> None:
+        """Write what is held back of a trial, unless it is gone or another worker has ended it."""
+        try:
+            self._write(trial_id)
+        except (KeyError, UpdateFinishedTrialError):
+            _logger.info(f"dropped what is new of trial {trial_id}, which another worker ended")
+
+    def _write(
+        self,
+        trial_id: int,
+        state: TrialState | None = None,
+        values: Sequence[float] | None = None,
+    ) -> bool:
+        """Write what is held back of a trial, and its state, in one transaction."""
+        with self._writing:
+            held = self._held.get(trial_id, _Held())
+            if trial_id not in self._held and state is None:
+                return True
+            try:
+                now = datetime.now()
+                done = self._patiently(self._transact, trial_id, held, state, values, now)
+            except (KeyError, UpdateFinishedTrialError):
+                self._forget(trial_id)
+                raise
+            self._held.pop(trial_id, None)
+            if state is not None and state.is_finished():
+                self._forget(trial_id)
+            return done
+
+    def _forget(self, trial_id: int) -> None:
+        self._held.pop(trial_id, None)
+        self._running.discard(trial_id)
+
+    def _transact(
+        self,
+        trial_id: int,
+        held: _Held,
+        state: TrialState | None,
+        values: Sequence[float] | None,
+        now: datetime,
+    ) -> bool:
+        """One transaction, which may be done twice."""
+        with _create_scoped_session(self._backend.scoped_session) as session:
+            own = TrialModel.trial_id == trial_id
+            locked = update(TrialModel).where(own).values(state=TrialModel.state)
+            session.execute(locked.execution_options(synchronize_session=False))
+            trial = TrialModel.find_or_raise_by_id(trial_id, session)
+            if trial.state == state and _is(trial.datetime_complete, now):
+                return True  # it was written before the connection broke
+            _check_open(cast("FrozenTrial", trial))
+            if state == TrialState.RUNNING and trial.state != TrialState.WAITING:
+                return False
+            for model, key, rows in held.tables(self._cut):
+                _put(session, model, trial_id, key, rows)
+            if values is not None:
+                _put(session, TrialValueModel, trial_id, TrialValueModel.objective, _rows(values))
+            if state is not None:
+                trial.state = state
+                if state == TrialState.RUNNING:
+                    trial.datetime_start = now
+                elif state.is_finished():
+                    trial.datetime_complete = now
+        return True
+
+
+def _check_open(trial: FrozenTrial) -> None:
+    if trial.state.is_finished():
+        raise UpdateFinishedTrialError(
+            f"expected trial {trial.number} to run still, but it has ended ({trial.state.name}), "
+            "so nothing of it can change"
+        )
+
+
+def _put(session: Any, model: Any, trial_id: int, key: Any, rows: list[dict[str, Any]]) -> None:
+    """Put rows of a trial in the place of those of the same keys."""
+    if rows:
+        keys = [row[key.key] for row in rows]
+        session.execute(delete(model).where(model.trial_id == trial_id, key.in_(keys)))
+        session.execute(insert(model), [{"trial_id": trial_id, **row} for row in rows])
+
+
+def _rows(values: Sequence[float]) -> list[dict[str, Any]]:
+    stored = map(TrialValueModel.value_to_stored_repr, values)
+    return [
+        {"objective": place, "value": value, "value_type": kind}
+        for place, (value, kind) in enumerate(stored)
+    ]
+
+
+def _is(stored: datetime | None, now: datetime) -> bool:
+    """Whether a time that was read is that which was written; MySQL keeps whole seconds."""
+    if stored is None or stored.microsecond:
+        return stored == now
+    return abs((stored - now).total_seconds()) <= 1.0
+
+
+_OPEN: WeakSet[Relational] = WeakSet()
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Write what is still held back, where the database is there."""
+    for storage in list(_OPEN):
+        storage.patience = 0.0
+        with suppress(Exception):
+            storage._write_all()

@@ -1,0 +1,71 @@
+"""What finalists have to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+import torch
+from torch import nn
+
+import optuna_nas as nas
+from optuna_nas.finalists import Finals
+from optuna_nas.finalists.references import (
+    control,
+    mobilenet_v3_small,
+    references,
+    resnet18,
+    scaled,
+)
+from tests.finalists.conftest import RECIPE
+
+Finish = Callable[..., Finals]
+
+pytestmark = pytest.mark.usefixtures("untimed")
+
+
+def test_random_search_gets_what_the_search_has_spent(finish: Finish, study: optuna.Study) -> None:
+    finals = finish(replace(RECIPE, seeds=1), against_random=True)
+    assert [f.retrained.finalist.role for f in finals.finals] == ["front", "random search"]
+    other = optuna.load_study(study_name="small@random", storage=study._storage)
+    spent, own = (nas.reporting.status(one)["epochs"] for one in (other, study))
+    assert own <= spent < own + 2
+    assert {t.user_attrs["outcome"] for t in other.trials} <= {"trained", "reused"}
+    trials = len(other.trials)
+    again = finish(replace(RECIPE, seeds=1), against_random=True)
+    assert len(other.trials) == trials and again.as_json() == finals.as_json()
+    assert finals.verdict != "Nothing was compared with the finalists."
+
+
+@pytest.mark.parametrize("make", [resnet18, mobilenet_v3_small])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 48, 64)])
+def test_networks_by_hand_run_and_are_scaled(
+    make: Callable[..., nn.Module], shape: tuple[int, ...]
+) -> None:
+    assert make(shape, 7, 4)(torch.zeros(2, *shape)).shape == (2, 7)
+    for reference in references(shape, 7).values():
+        assert scaled(reference, 1e5).parameters == pytest.approx(1e5, rel=0.4)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 40), (16,)])
+@pytest.mark.parametrize("size", [250, 1_000, 3_000, 20_000, 300_000])
+def test_a_control_has_the_size_of_any_finalist(shape: tuple[int, ...], size: int) -> None:
+    made = control(shape, 10, size)
+    assert made is not None
+    name, network = made
+    residual = len(shape) == 3 and size in (3_000, 300_000)
+    assert (name == "resnet18-like") == residual
+    assert network.parameters == pytest.approx(size, rel=0.25)
+    assert network(None)(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+def test_no_control_pretends_to_a_size_that_it_cannot_have() -> None:
+    assert control((1, 8, 8), 10, 20) is None
+    assert control((16, 4), 10, 1_000) is None
+
+
+def test_inputs_without_a_network_by_hand_have_none() -> None:
+    assert references((16, 4), 10) == {}
+    assert list(references((9,), 1)) == ["mlp"]

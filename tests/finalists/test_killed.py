@@ -1,0 +1,98 @@
+"""`optuna-nas finalists`, killed again and again, ends in the table of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.finalists import killed_study
+
+KILLS = int(os.environ.get("OPTUNA_NAS_KILLS", "4"))
+"""How often: ten take half a minute."""
+
+
+class Commands:
+    """Starts `optuna-nas` on a copy of the study, by forks of one process that has it loaded."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", killed_study.__name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            text=True,
+        )
+
+    def start(self, folder: Path, *arguments: str) -> int:
+        """Begin one command, and return the number of its process."""
+        told = [arguments[0], str(folder / "study.py"), *arguments[1:]]
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([told, str(folder / "output")]) + "\n")
+        self._process.stdin.flush()
+        return int(self.line())
+
+    def line(self) -> str:
+        """The next answer."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def commands() -> Iterator[Commands]:
+    started = Commands()
+    yield started
+    started.close()
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_table(
+    commands: Commands, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    shutil.copyfile(killed_study.__file__, whole / "study.py")
+    commands.start(whole, "run")
+    assert commands.line() == "0"
+    shutil.copytree(whole, killed)
+    command = ("finalists", "--top", "1", "--json")
+    commands.start(whole, *command)
+    assert commands.line() == "begun"
+    began = time.monotonic()
+    assert commands.line() == "0"
+    lasted = time.monotonic() - began
+    chance = random.Random(0)
+    moments = sorted(chance.uniform(0.02, 0.95) * lasted for _ in range(KILLS))
+    landed = 0
+    for before, moment in zip([0.0, *moments], moments, strict=False):
+        process = commands.start(killed, *command)
+        assert commands.line() == "begun"
+        time.sleep(moment - before)
+        os.kill(process, signal.SIGKILL)
+        landed += commands.line() == str(-signal.SIGKILL)
+    commands.start(killed, *command)
+    assert [commands.line(), commands.line()] == ["begun", "0"]
+    assert landed == KILLS
+    assert _table(killed) == _table(whole)
+
+
+def _table(folder: Path) -> list[dict[str, Any]]:
+    """What was printed, but for what may differ: seconds and folders."""
+    table = json.loads((folder / "output").read_text())
+    for final in table:
+        del final["cost"]["seconds"], final["folder"]
+    return table

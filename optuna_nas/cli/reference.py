@@ -35,7 +35,8 @@ def reference() -> None:
 
 def _commands() -> Iterator[str]:
     yield "## Command line\n"
-    for context in _walk(click.Context(main, info_name="optuna-nas", terminal_width=WIDTH)):
+    settings = {"terminal_width": WIDTH, **main.context_settings}
+    for context in _walk(click.Context(main, info_name="optuna-nas", **settings)):
         yield f"### `{context.command_path}`\n\n```text\n{context.get_help().rstrip()}\n```\n"
 
 

@@ -22,6 +22,7 @@ from optuna_nas.reporting.front import (
 from optuna_nas.reporting.pace import pace
 
 if TYPE_CHECKING:
+    from optuna_nas.reporting.artifacts import attach
     from optuna_nas.reporting.dashboard import serve
     from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _HOME = {
     "LiveView": "live",
     "Panels": "panels",
+    "attach": "artifacts",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
     "finals": "finalists",
@@ -74,6 +76,7 @@ __all__ = [
     "LiveView",
     "Panels",
     "Totals",
+    "attach",
     "diagram",
     "feasibility_table",
     "finals",

@@ -32,7 +32,7 @@ from sqlalchemy import event, insert
 from optuna_nas.bench.processes import processes
 from optuna_nas.pruners import ParetoHyperband, report, should_prune
 from optuna_nas.samplers import MultiFidelity, by_name
-from optuna_nas.study.storage import connect, masked
+from optuna_nas.study.opening import connect, masked
 
 __all__ = ["PAIRS", "run", "table"]
 
@@ -244,7 +244,9 @@ def _fill(study: optuna.Study, count: int) -> None:
                 "datetime_complete": trial.datetime_complete,
             }
             table_ = models.TrialModel.__table__
-            (trial_id,) = connection.execute(insert(table_), row).inserted_primary_key
+            made_key = connection.execute(insert(table_), row).inserted_primary_key
+            assert made_key is not None
+            (trial_id,) = made_key
             connection.execute(
                 insert(models.TrialParamModel.__table__),
                 [

@@ -6,9 +6,11 @@ import difflib
 import importlib.util
 import re
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import cloudpickle
@@ -23,11 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JSON",
-    "PER_DEVICE",
     "SMOKE",
     "STORAGE",
     "STUDY",
-    "WORKERS",
     "load_file",
     "load_search",
     "load_study",
@@ -35,6 +35,7 @@ __all__ = [
     "open_study",
     "search_of",
     "storage_url",
+    "with_workers",
 ]
 
 STUDY = click.argument("file", metavar="STUDY.py", type=click.Path(path_type=Path))
@@ -44,19 +45,51 @@ STORAGE = click.option(
     envvar="OPTUNA_NAS_STORAGE",
     help="Where the study is; by default NAME.db beside STUDY.py.",
 )
-WORKERS = click.option(
-    "--workers", metavar="N", type=click.IntRange(1), help="Run the trials in N processes."
-)
-PER_DEVICE = click.option(
-    "--per-device",
-    metavar="K",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Processes that share a GPU.",
+_WORKERS = (
+    click.option(
+        "--workers",
+        "count",
+        metavar="N",
+        type=click.IntRange(1),
+        help="Run trials in N processes.",
+    ),
+    click.option(
+        "--per-device",
+        metavar="K",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Processes that share a GPU.",
+    ),
+    click.option(
+        "--launcher",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where the processes are: on this host, or in a Ray cluster.",
+    ),
+    click.option("--address", metavar="ADDRESS", help="Of the Ray cluster, such as auto."),
 )
 SMOKE = click.option("--smoke", is_flag=True, help="The same search in seconds, as NAME-smoke.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def with_workers(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Workers`, as one argument `workers`."""
+
+    @wraps(command)
+    def called(
+        count: int | None, per_device: int, launcher: str, address: str | None, **others: Any
+    ) -> None:
+        from optuna_nas.study.workers import Workers
+
+        wanted = count or (1 if launcher != "local" else None)
+        workers = Workers(wanted, per_device, launcher, address) if wanted else None
+        command(workers=workers, **others)
+
+    for option in reversed(_WORKERS):
+        called = option(called)
+    return called
 
 
 def load_file(file: Path, hint: str) -> ModuleType:

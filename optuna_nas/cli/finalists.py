@@ -51,13 +51,19 @@ if TYPE_CHECKING:
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
 @click.option("--against-random", is_flag=True, help="Run random search of the same cost too.")
-@click.option("--tune", metavar="N", type=int, default=0, help="Tune the best, in N trials.")
+@click.option(
+    "--tune", metavar="N", type=click.IntRange(0), default=0, help="Tune the best, in N trials."
+)
 @click.option(
     "--prune", metavar="SHARE", type=float, help="Cut a share of the best one's channels."
 )
 @click.option("--distil", is_flag=True, help="Let the smallest learn from the best.")
 @click.option(
-    "--students", metavar="N", type=int, default=0, help="Search for a student of it, in N trials."
+    "--students",
+    metavar="N",
+    type=click.IntRange(0),
+    default=0,
+    help="Search for a student of it, in N trials.",
 )
 @click.option(
     "--student-within", metavar="NAME=VALUE", multiple=True, help="Its caps; half the weights."
@@ -88,8 +94,8 @@ def finalists(
     """Train networks of the front anew, beside baselines, test them once, and export them.
 
     STUDY.py may define `retraining = optuna_nas.finalists.Retraining(...)`, the recipe, and
-    `references = {"name": make_network}`, networks to compare with. Interrupted, the same command
-    goes on; finished, it prints what is stored.
+    `references = {"name": network}`, pretrained ones or functions that make one, to compare with.
+    Interrupted, the same command goes on; finished, it prints what is stored.
 
     \b
     optuna-nas finalists studies/digits_cnn.py --top 3 --seeds 3

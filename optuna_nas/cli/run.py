@@ -13,14 +13,13 @@ from rich.console import Console
 
 from optuna_nas.cli.files import (
     JSON,
-    PER_DEVICE,
     SMOKE,
     STORAGE,
     STUDY,
-    WORKERS,
     load_search,
     open_study,
     storage_url,
+    with_workers,
 )
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--remeasure", is_flag=True, help="Measure the trials of another device anew on this one."
 )
-@WORKERS
-@PER_DEVICE
+@with_workers
 @SMOKE
 @click.option("--quiet", is_flag=True, help="Show nothing while it runs.")
 @JSON
@@ -54,8 +52,7 @@ def run(
     timeout: float | None,
     seed: int | None,
     remeasure: bool,
-    workers: int | None,
-    per_device: int,
+    workers: Workers | None,
     smoke: bool,
     quiet: bool,
     as_json: bool,
@@ -72,7 +69,6 @@ def run(
     optuna-nas run studies/digits_cnn.py --quiet --json
     """
     from optuna_nas.study.source import keep
-    from optuna_nas.study.workers import Workers
 
     search = load_search(file, smoke)
     if seed is not None:
@@ -88,10 +84,10 @@ def run(
     if not quiet and not study.get_trials(deepcopy=False):
         print_feasibility(study)
     keep(study, file, smoke)
-    crew = Workers(workers, per_device) if workers else None
     count = search.trials if trials is None else trials
     try:
-        optimise(search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=crew)
+        console = Console(stderr=as_json, quiet=quiet)
+        optimise(search, study, console, count, timeout, workers=workers)
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)

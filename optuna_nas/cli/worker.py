@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from optuna_nas.cli.files import PER_DEVICE, WORKERS, load_search
+from optuna_nas.cli.files import load_search, with_workers
 from optuna_nas.cli.group import main
 from optuna_nas.cli.run import optimise
 from optuna_nas.exceptions import StudyError
+
+if TYPE_CHECKING:
+    from optuna_nas.study.workers import Workers
 
 
 @main.command()
@@ -36,16 +40,14 @@ from optuna_nas.exceptions import StudyError
     help="Begin no trial once the study has N, of all workers; by default what STUDY.py says.",
 )
 @click.option("--timeout", metavar="S", type=float, help="Begin no trial after S seconds.")
-@WORKERS
-@PER_DEVICE
+@with_workers
 def worker(
     storage: str,
     name: str,
     file: Path | None,
     until: int | None,
     timeout: float | None,
-    workers: int | None,
-    per_device: int,
+    workers: Workers | None,
 ) -> None:
     """Take part in a study that `optuna-nas run` began, from any machine that reaches its storage.
 
@@ -60,7 +62,6 @@ def worker(
     from optuna_nas.study.loop import begun
     from optuna_nas.study.source import find
     from optuna_nas.study.storage import load
-    from optuna_nas.study.workers import Workers
 
     stored = load(name, storage)
     path, smoke = find(stored, file)
@@ -74,8 +75,7 @@ def worker(
         search = replace(search, seed=stored.user_attrs["search"]["seed"])
     study = search.study(stored._storage)
     until = until or search.trials
-    crew = Workers(workers, per_device) if workers else None
     left = max(0, until - begun(study))
     if not left:
         click.echo(f"study {name!r} has its {until} trials; --until goes further")
-    optimise(search, study, Console(), left, timeout, until, crew)
+    optimise(search, study, Console(), left, timeout, until, workers)

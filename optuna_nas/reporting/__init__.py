@@ -1,6 +1,7 @@
 """What a study found, what it cost and how it went, from storage alone.
 
-    Study -> records -> front, hypervolume, totals -> table, live view, plots, HTML, dashboard
+    Study -> records -> front, hypervolume, totals -> table, live view, plots, dashboard
+                                                   -> sections -> HTML
 
 Nothing here needs the Search that made the study. Plotly is loaded when a figure is asked for.
 """

@@ -1,39 +1,36 @@
-"""The trials of a run in several processes of this host."""
+"""The trials of a run in several processes, of this host or of a cluster."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import suppress
-from functools import partial
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-import cloudpickle
 import optuna
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from optuna_nas.exceptions import DescriptionError, SearchStopped
+from optuna_nas.exceptions import SearchStopped
 from optuna_nas.study.loop import Ended, Permits
 from optuna_nas.study.messages import Died, Epoch, Message, Ready, Said
-from optuna_nas.study.opening import in_memory
+from optuna_nas.study.process import WorkerProcess
 from optuna_nas.study.workers import Workers
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
     from optuna_nas.study.search import Search
     from optuna_nas.study.training import OnEpoch
 
-__all__ = ["in_processes"]
+__all__ = ["Crew", "in_processes"]
 
 PATIENCE = 30.0
 """Seconds that a worker has to note that its trial was interrupted."""
+
+LOOK_SECONDS = 1.0
+"""How often it is seen whether a worker failed that has not said a word."""
 
 _logger = logging.getLogger(__name__)
 
@@ -51,46 +48,47 @@ def in_processes(search: Search, workers: Workers, on_epoch: OnEpoch | None) -> 
     """
 
     def ended(study: optuna.Study, permits: Permits) -> Generator[FrozenTrial, None, None]:
-        start = partial(_Process, packed(search, study._storage))
-        crew = _Crew(start, search.max_failures, permits, on_epoch)
-        try:
-            crew.start(workers.environments(search.trainer, search.threads))
-            for number in crew.run():
-                yield study._storage.get_trial(number)
-        finally:
-            crew.end()
+        with launcher(search, workers, study._storage) as start:
+            crew = Crew(start, search.max_failures, permits, on_epoch)
+            try:
+                for number in range(workers.count):
+                    crew.start(number)
+                for trial_id in crew.run():
+                    yield study._storage.get_trial(trial_id)
+            finally:
+                crew.end()
 
     return ended
 
 
-def packed(search: Search, storage: BaseStorage) -> bytes:
-    """A search and the storage of its study, for another process.
+def launcher(
+    search: Search, workers: Workers, storage: BaseStorage
+) -> AbstractContextManager[Callable[[int], WorkerProcess]]:
+    """What starts a worker, given its number, once it is entered.
 
     Raises:
-        DescriptionError: They cannot be had in another process.
+        DescriptionError: It is not installed, or this machine is not for so many workers.
     """
-    if in_memory(storage):
-        raise DescriptionError(
-            "expected a storage that several workers can open, got one in memory; "
-            'give a file or a server, such as storage="sqlite:///study.db"'
-        )
-    # Computed here: a worker has no source of what a script defines.
-    _ = search.description, search.training_description
-    try:
-        return bytes(cloudpickle.dumps((search, storage)))
-    except Exception as error:
-        raise DescriptionError(
-            "expected a search that can be pickled, to be run in processes of their own, got "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    if workers.launcher == "ray":
+        from optuna_nas.study.on_ray import launch
+    else:
+        from optuna_nas.study.local import launch
+    return launch(search, workers, storage)
 
 
-class _Crew:
-    """The workers of a run."""
+class Crew:
+    """The workers of a run.
+
+    Args:
+        start: Starts one, given its number.
+        max_deaths: How many may die in a row, while no trial ends.
+        permits: Say whether a trial may begin.
+        on_epoch: As in `Search.run`.
+    """
 
     def __init__(
         self,
-        start: partial[_Process],
+        start: Callable[[int], WorkerProcess],
         max_deaths: int,
         permits: Permits,
         on_epoch: OnEpoch | None,
@@ -99,19 +97,18 @@ class _Crew:
         self._max_deaths = max_deaths
         self._permits = permits
         self._on_epoch = on_epoch
-        self._workers: list[_Process] = []
+        self._workers: list[WorkerProcess] = []
         self._deaths = 0
 
-    def start(self, environments: list[dict[str, str]]) -> None:
-        """Start a worker in each of these environments."""
-        for environment in environments:
-            self._workers.append(self._start(environment))
+    def start(self, number: int) -> None:
+        """Start a worker."""
+        self._workers.append(self._start(number))
 
     def run(self) -> Iterator[int]:
         """Yield the storage id of each trial that has ended, until none may begin any more."""
         while self._workers:
-            heard = wait([worker.connection for worker in self._workers])
-            for worker in [w for w in self._workers if w.connection in heard]:
+            heard = wait([worker.connection for worker in self._workers], LOOK_SECONDS)
+            for worker in [w for w in self._workers if w.connection in heard or w.failed()]:
                 message = worker.hear()
                 if isinstance(message, Ready):
                     if message.ended is not None:
@@ -129,14 +126,14 @@ class _Crew:
         while self._workers:
             self._workers.pop().end(deadline)
 
-    def _occupy(self, worker: _Process) -> None:
+    def _occupy(self, worker: WorkerProcess) -> None:
         worker.busy = self._permits.take()
         worker.go_on(worker.busy)
         if not worker.busy:
             self._workers.remove(worker)
             worker.end(time.monotonic() + PATIENCE)
 
-    def _see_to(self, worker: _Process, message: Message) -> None:
+    def _see_to(self, worker: WorkerProcess, message: Message | None) -> None:
         if isinstance(message, Said):
             logging.getLogger(message.record.name).handle(message.record)
         elif isinstance(message, Epoch) and self._on_epoch is not None:
@@ -144,7 +141,7 @@ class _Crew:
         elif isinstance(message, Died):
             self._replace(worker, message)
 
-    def _replace(self, worker: _Process, death: Died) -> None:
+    def _replace(self, worker: WorkerProcess, death: Died) -> None:
         self._workers.remove(worker)
         worker.end(time.monotonic())
         self._deaths += 1
@@ -159,62 +156,4 @@ class _Crew:
             )
         _logger.warning(f"a worker died: {death.reason}")
         if self._permits.open:
-            self.start([worker.environment])
-
-
-class _Process:
-    """A worker in a process of this host, as `study.worker` describes it.
-
-    Attributes:
-        connection: The line to it.
-        environment: What it was given of the machine.
-        busy: Whether it was told to run a trial.
-    """
-
-    def __init__(self, packed: bytes, environment: dict[str, str]) -> None:
-        self.environment = environment
-        self.busy = False
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "optuna_nas.study.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment},
-            )
-        self.connection = Connection(ours.detach())
-        levels = logging.getLogger().level, optuna.logging.get_verbosity()
-        with suppress(OSError):  # it died at once: hear() tells
-            self.connection.send((sys.path, levels))
-            self.connection.send_bytes(packed)
-
-    def hear(self) -> Message:
-        """What it says; that it died, if it did."""
-        try:
-            message: Message = self.connection.recv()
-            return message
-        except (EOFError, OSError):
-            return Died(f"process {self._process.pid} ended {_ending(self._process.wait())}")
-
-    def go_on(self, with_a_trial: bool) -> None:
-        """Have it run a trial, or end."""
-        with suppress(OSError):  # it died: hear() tells
-            self.connection.send(with_a_trial)
-
-    def interrupt(self) -> None:
-        """Have it end what it is at."""
-        self._process.terminate()
-
-    def end(self, deadline: float) -> None:
-        """Wait for its end; not for ever."""
-        try:
-            self._process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self.connection.close()
-
-
-def _ending(code: int) -> str:
-    names: Mapping[int, str] = {-known: known.name for known in signal.Signals}
-    return f"by {names.get(code, -code)}" if code < 0 else f"with exit code {code}"
+            self.start(worker.number)

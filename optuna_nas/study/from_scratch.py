@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import optuna
+import torch
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.loggers import Logger
 
 from optuna_nas import samplers
@@ -22,9 +25,11 @@ from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
 from optuna_nas.study.energy import EnergyCount
 from optuna_nas.study.estimator import Estimation, Estimator
 from optuna_nas.study.loggers import logging_to
+from optuna_nas.study.mishaps import Diverged, in_smaller_steps, is_out_of_memory
 from optuna_nas.study.training import OnEpoch, fit
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.trial import TrialRun
 
@@ -41,7 +46,7 @@ class FromScratch(Estimator):
     def smoke(self) -> Mapping[str, Any]:
         return {"trials": 12, "fidelity": Budget((1, 2))}
 
-    def check(self, search: Search) -> None:
+    def check(self, search: Definition) -> None:
         thaws = isinstance(search.make_pruner(), FreezeThaw)
         if thaws and not isinstance(search.make_sampler(), samplers.Predictor):
             raise DescriptionError(
@@ -49,7 +54,7 @@ class FromScratch(Estimator):
                 f"pruner='freeze-thaw', got {search.sampler!r}; use sampler='predictor'"
             )
 
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         return dict(search.budget.describe_training())
 
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:
@@ -94,6 +99,38 @@ class Training(Estimation):
         return f"trained to the end, {self._reached} epochs"
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
+        search = self._run.search
+        data = search.data_for(self._run.hyperparameters)
+        try:
+            return self._fit(candidate, data, search.trainer)
+        except Diverged as error:
+            self._reject("finite loss", str(error))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = f"out of memory: {error}"[:500]
+        gc.collect()  # the error has held what filled the memory
+        torch.cuda.empty_cache()
+        smaller = in_smaller_steps(data, search.trainer)
+        if smaller is None:
+            self._reject("memory", reason)
+        self._run.note("retried", {"reason": reason, "batch_size": smaller[0].batch_size})
+        candidate.renew(self._run.draw)
+        try:
+            return self._fit(candidate, *smaller)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._reject("memory", f"{reason}; with half the batch, too")
+
+    def _reject(self, name: str, reason: str) -> NoReturn:
+        """End the trial so that every sampler learns from it, as from a cap that is broken."""
+        self._run.trial.set_constraint(name, 1.0)
+        raise optuna.TrialPruned(reason)
+
+    def _fit(
+        self, candidate: Candidate, data: LightningDataModule, arguments: Mapping[str, Any]
+    ) -> Mapping[str, float]:
         run, search = self._run, self._run.search
         monitors = search.monitors({n: m["value"] for n, m in run.measurements.items()})
         run.note("measurements", run.measurements)
@@ -111,12 +148,12 @@ class Training(Estimation):
                     partial(search.make_module, hyperparameters=run.hyperparameters),
                     candidate.network,
                     candidate.input_shape,
-                    search.data_for(run.hyperparameters),
+                    data,
                     pruning,
                     budget=search.budget,
                     seed=run.seed,
                     data_seed=search.seed,
-                    arguments=search.trainer,
+                    arguments=arguments,
                     threads=search.threads,
                     checkpoints=checkpoints,
                     beside=[self._energy],
@@ -150,4 +187,6 @@ class Training(Estimation):
         if "continues" in self._run.trial.user_attrs:
             self._resumed = self._saved.read()
             self._run.note("resumed", self._resumed.as_json())
-        return Checkpoints(self._saved, pruning, self._pauses, self._resumed)
+        return Checkpoints(
+            self._saved, pruning, self._pauses, self._resumed, self._run.search.quota
+        )

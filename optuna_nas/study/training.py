@@ -31,6 +31,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 from optuna_nas.study.give_way import GiveWay
+from optuna_nas.study.mishaps import FiniteLoss
 
 __all__ = [
     "TRAINER",
@@ -126,7 +127,15 @@ def fit(
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
         own |= {} if logger is None else {"logger": logger}
-        callbacks = [give_way, ChannelsLast(), *callbacks, *beside, fidelity, pruning]
+        callbacks = [
+            give_way,
+            ChannelsLast(),
+            FiniteLoss(),
+            *callbacks,
+            *beside,
+            fidelity,
+            pruning,
+        ]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
             callbacks.append(checkpoints)
@@ -143,7 +152,7 @@ def fit(
             _served(data, device, fidelity, checkpoints),
             fidelity.resizing(network, input_shape),
         ):
-            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
+            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=True)
             if fidelity.below and not pruning.pruned:  # it stopped by itself, on the way up
                 fidelity.in_full()
                 trainer.validate(module, datamodule=data, verbose=False)

@@ -12,10 +12,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 
@@ -25,58 +26,81 @@ from optuna_nas.study.loop import cheap_collection, run_trial
 from optuna_nas.study.messages import Died, Epoch, Forward, Line, Ready
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
     from optuna_nas.study.search import Search
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
+
+_logger = logging.getLogger(__name__)
 
 
 def main(descriptor: int) -> None:
-    """Open the study that the first message describes, then run a trial for each message."""
+    """Be a worker of the process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the parent
     interrupts = Interrupts((signal.SIGTERM,))
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    connection = Connection(descriptor)
+    serve(Connection(descriptor), interrupts.check)
+
+
+def serve(connection: Connection, check: Callable[[], None] = lambda: None) -> None:
+    """Open the study that the first message describes, then run a trial for each message.
+
+    Args:
+        connection: To the process that started this one.
+        check: Raises KeyboardInterrupt where an interrupt was lost.
+    """
     line = Line(connection)
     try:
-        sys.path[:], levels = line.receive()
+        paths, levels = line.receive()
+        sys.path[:] = dict.fromkeys((*paths, *sys.path))
         search, storage = pickle.loads(connection.recv_bytes())
-        _serve(search, storage, line, interrupts, levels)
+        _serve(search, storage, line, check, levels)
     except (EOFError, KeyboardInterrupt):
         return
     except NASError as error:
         line.send(Died(str(error), type(error)(str(error))))
     except Exception as error:
-        logging.getLogger(__name__).info("a worker ends", exc_info=True)
+        _logger.info("a worker ends", exc_info=True)
         line.send(Died(f"{type(error).__name__}: {error}"))
 
 
 def _serve(
-    search: Search, storage: Any, line: Line, interrupts: Interrupts, levels: tuple[int, int]
+    search: Search,
+    storage: BaseStorage,
+    line: Line,
+    check: Callable[[], None],
+    levels: tuple[int, int],
 ) -> None:
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
-        interrupts.check()
+        check()
         line.send(Epoch(trial, epoch, dict(values)))
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # that the study is there is no news
     study = search.study(storage)
-    _forward_logs(line, *levels)
     search.estimator.prepare(search, study, on_epoch)
-    with cheap_collection():
+    with _forwarded_logs(line, *levels), cheap_collection():
         line.send(Ready(None))
         while line.receive():
             ended = run_trial(study, partial(search.objective, on_epoch=on_epoch))
-            interrupts.check()
+            check()
             line.send(Ready(ended._trial_id))
 
 
-def _forward_logs(line: Line, level: int, verbosity: int) -> None:
-    root = logging.getLogger()
+@contextmanager
+def _forwarded_logs(line: Line, level: int, verbosity: int) -> Iterator[None]:
+    """Have what is logged here logged by the process that started this one."""
+    root, handler = logging.getLogger(), Forward(line)
     root.setLevel(level)
-    root.addHandler(Forward(line))
+    root.addHandler(handler)
     logging.captureWarnings(True)
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     optuna.logging.set_verbosity(verbosity)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def _end_with(parent: int) -> None:

@@ -11,7 +11,9 @@ import torch
 
 from optuna_nas.exceptions import DescriptionError
 
-__all__ = ["Workers"]
+__all__ = ["LAUNCHERS", "Workers"]
+
+LAUNCHERS = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,24 @@ class Workers:
     Args:
         count: How many.
         per_device: How many may share a GPU.
+        launcher: `local` for processes of this host, or `ray` for a Ray cluster, which then gives
+            them their GPUs and threads; its machines must reach the storage.
+        address: Of the Ray cluster, such as `auto`; by default one that is started here.
 
     Raises:
-        DescriptionError: A number below 1.
+        DescriptionError: A number below 1, or no such launcher.
     """
 
     count: int
     per_device: int = 1
+    launcher: str = "local"
+    address: str | None = None
 
     def __post_init__(self) -> None:
+        if self.launcher not in LAUNCHERS:
+            raise DescriptionError(
+                f"expected launcher to be one of {', '.join(LAUNCHERS)}, got {self.launcher!r}"
+            )
         for name in ("count", "per_device"):
             if getattr(self, name) < 1:
                 raise DescriptionError(f"expected {name} >= 1, got {getattr(self, name)}")

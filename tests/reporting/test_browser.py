@@ -31,7 +31,7 @@ def opened(browser: Chrome, address: str) -> Chrome:
     browser.get_log("browser")
     browser.get(address)
     if address.startswith("file:"):
-        script = "return document.documentElement.dataset.drawn === 'yes'"
+        script = "return performance.getEntriesByName('drawn').length"
         WebDriverWait(browser, 60).until(lambda page: page.execute_script(script))
     return browser
 
@@ -63,6 +63,16 @@ def test_every_plot_is_drawn_without_an_error_or_a_request(report: Chrome) -> No
     assert {plot.get_attribute("id") for plot in drawn} == PLOTS
     assert report.execute_script("return performance.getEntriesByType('resource')") == []
     assert severe(report) == []
+
+
+def test_the_front_that_is_drawn_is_that_of_storage(report: Chrome, search: optuna.Study) -> None:
+    drawn = report.execute_script(
+        """const { x, y, customdata } = document.getElementById("plot-front")._fullData.at(-1);
+        return [x, y, customdata].map(column => Array.from(column));"""
+    )
+    found = front(search)
+    values = [search.trials[record.number].values for record in found]
+    assert drawn == [[v[1] for v in values], [v[0] for v in values], [r.number for r in found]]
 
 
 def test_hovering_a_point_of_the_front_tells_the_trial(

@@ -2,52 +2,28 @@
 
 import logging
 import os
-import signal
-from pathlib import Path
+import socket
 
-import numpy as np
 import pytest
-import torch
+from crashing import Crashing
+from little import little
 from optuna.trial import TrialState
 
-import optuna_nas as nas
-from optuna_nas.exceptions import DescriptionError, SearchStopped
+from optuna_nas.exceptions import DescriptionError, SearchStopped, StudyError
 from optuna_nas.study import workers as module
+from optuna_nas.study.crew import Crew
 from optuna_nas.study.lease import LEASE
+from optuna_nas.study.loop import Permits
+from optuna_nas.study.messages import Died, Message, Ready
+from optuna_nas.study.process import WorkerProcess
 from optuna_nas.study.workers import Workers
-
-
-class Crashing:
-    """A recipe that takes its process with it: once, or, without a file, always."""
-
-    def __init__(self, file: Path | None = None) -> None:
-        self.file = file
-
-    def __call__(self, network: torch.nn.Module) -> nas.model.Classifier:
-        if self.file is None or not self.file.exists():
-            if self.file is not None:
-                self.file.touch()
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return nas.model.Classifier(network)
-
-
-def tiny(**changed) -> nas.Search:
-    x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
-    return nas.Search(
-        name="tiny",
-        space=nas.spaces.MLP(layers=(1, 2), widths=(4, 8, 16)),
-        data=nas.datasets.ArrayDataModule(x, (x[:, 0] > 0).astype("int64"), batch_size=32),
-        objectives=["accuracy", "flops"],
-        fidelity=nas.Budget(epochs=(1, 1)),
-        **changed,
-    )
 
 
 def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:
     """Two workers, one of which dies by a real SIGSEGV: replaced, and its trial taken up again."""
     epochs, ended = [], []
     with caplog.at_level(logging.WARNING):
-        study = tiny(module=Crashing(tmp_path / "crashed")).run(
+        study = little("tiny", module=Crashing(tmp_path / "crashed")).run(
             trials=6,
             storage=f"sqlite:///{tmp_path}/s.db",
             workers=2,
@@ -57,24 +33,62 @@ def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:
     (lost,) = [t for t in study.trials if t.state == TrialState.FAIL]
     assert lost.user_attrs["outcome"] == "lost"
     (again,) = [t for t in study.trials if t.user_attrs.get("continues") == lost.number]
-    assert again.params == lost.params and again.state == TrialState.COMPLETE
+    assert again.params == lost.params and again.number in ended
     assert "SIGSEGV" in caplog.text
-    done = [t.number for t in study.trials if t.state == TrialState.COMPLETE]
+    done = [t.number for t in study.trials if t.state != TrialState.FAIL]
     assert sorted(ended) == done and len(done) == 6
     assert {number for number, *_ in epochs} <= {*done, lost.number}
     processes = {t.system_attrs[LEASE]["pid"] for t in study.trials}
     assert os.getpid() not in processes and len(processes) >= 2
 
 
-def test_a_search_whose_workers_only_die_stops(tmp_path) -> None:
-    search = tiny(module=Crashing(), max_failures=0)
-    with pytest.raises(SearchStopped, match=r"1 workers died in a row.*SIGSEGV"):
-        search.run(trials=3, storage=f"sqlite:///{tmp_path}/s.db", workers=1)
+class Dying(WorkerProcess):
+    """A worker that dies at each trial."""
+
+    def __init__(self, number: int, error: Exception | None = None) -> None:
+        super().__init__(number)
+        self.said = [Ready(None), Died("it had enough", error)]
+        self.connection, self.other = socket.socketpair()
+        self.other.send(b"something to hear")
+
+    def hear(self) -> Message:
+        return self.said.pop(0)
+
+    def go_on(self, with_a_trial: bool) -> None:
+        pass
+
+    def interrupt(self) -> None:
+        pass
+
+    def death(self) -> str:
+        return ""
+
+    def end(self, deadline: float) -> None:
+        self.connection.close()
+        self.other.close()
+
+
+def test_a_search_whose_workers_only_die_stops() -> None:
+    permits = Permits(trials=2, timeout=None)
+    crew = Crew(Dying, 3, permits, None)
+    crew.start(0)
+    with pytest.raises(SearchStopped, match=r"4 workers died in a row.*it had enough"):
+        list(crew.run())
+    crew.end()
+    assert permits.take() and permits.take() and not permits.take()
+
+
+def test_what_no_worker_can_do_ends_the_run_at_once() -> None:
+    crew = Crew(lambda number: Dying(number, StudyError("moved")), 3, Permits(2, None), None)
+    crew.start(0)
+    with pytest.raises(StudyError, match="moved"):
+        list(crew.run())
+    crew.end()
 
 
 def test_workers_need_a_storage_that_all_can_open() -> None:
     with pytest.raises(DescriptionError, match="in memory"):
-        tiny().run(trials=1, storage="sqlite:///:memory:", workers=2)
+        little("tiny").run(trials=1, storage="sqlite:///:memory:", workers=2)
 
 
 def test_each_worker_has_a_gpu_and_threads_of_its_own(monkeypatch) -> None:

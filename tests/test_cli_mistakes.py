@@ -81,7 +81,7 @@ MISTAKES = {
     "a half-written storage": (
         nothing,
         (*RUN, "--storage", "sqlite:///half.db"),
-        "cannot open the storage",
+        "the storage sqlite:.*file is not a database",
     ),
     "a storage that nobody serves": (
         nothing,

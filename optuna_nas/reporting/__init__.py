@@ -23,6 +23,7 @@ from optuna_nas.reporting.front import (
 from optuna_nas.reporting.pace import pace
 
 if TYPE_CHECKING:
+    from optuna_nas.reporting.artifacts import attach
     from optuna_nas.reporting.dashboard import serve
     from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 _HOME = {
     "LiveView": "live",
     "Panels": "panels",
+    "attach": "artifacts",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
     "finals": "finalists",
@@ -75,6 +77,7 @@ __all__ = [
     "LiveView",
     "Panels",
     "Totals",
+    "attach",
     "diagram",
     "feasibility_table",
     "finals",

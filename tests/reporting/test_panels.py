@@ -54,7 +54,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_study_carries_every_panel_each_under_64_kB() -> None:
-    study = make_search(1500)
+    study = make_search(700)
     panels.write(study)
     assert set(drawn(study)) == {name for name, _ in panels.PANELS}
     for text in drawn(study).values():
@@ -63,7 +63,7 @@ def test_a_study_carries_every_panel_each_under_64_kB() -> None:
 
 
 def test_thinning_keeps_the_front_and_the_ends_of_curves() -> None:
-    study = make_search(1500)
+    study = make_search(700)
     numbers = {record.number for record in front(study)}
     text = panels.compact(reporting.plot_front(study), numbers)
     shown = json.loads(text or "{}")["data"]

@@ -29,6 +29,14 @@ __all__ = ["connect", "in_memory", "masked", "working"]
 
 JOURNALS = (".log", ".journal")
 """Endings of the files that are made as journals."""
+POSTGRESQL = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""After how long a network that hangs counts as broken: a minute, instead of hours."""
 SERVER_SECONDS = 10.0
 """How long the server of a gRPC proxy may take to answer."""
 EXTRAS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "grpc": "grpc"}
@@ -116,7 +124,8 @@ def _open(url: str) -> BaseStorage:
         return JournalStorage(FileJournal(str(Path(url).absolute())))
     if _scheme(url) in ("mysql", "mariadb"):
         return Relational(ChunkedStorage(url, engine_kwargs={"pool_pre_ping": True}))
-    return Relational(RDBStorage(url))
+    options = {"connect_args": POSTGRESQL} if _scheme(url) == "postgresql" else {}
+    return Relational(RDBStorage(url, engine_kwargs=options))
 
 
 def _redis(url: str) -> BaseStorage:

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from optuna_nas import (
+        backends,
         blocks,
         datasets,
         exceptions,
@@ -51,6 +52,7 @@ _HOME = {
     "should_prune": "optuna_nas.pruners.curve",
 }
 _MODULES = (
+    "backends",
     "blocks",
     "datasets",
     "exceptions",
@@ -72,6 +74,7 @@ __all__ = [
     "Node",
     "PruningCallback",
     "Search",
+    "backends",
     "blocks",
     "build",
     "datasets",

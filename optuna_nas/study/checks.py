@@ -65,6 +65,10 @@ def _check_numbers(search: Definition) -> None:
     for name in ("max_failures", "samples", "seed", "trials"):
         if getattr(search, name) < 0:
             raise DescriptionError(f"expected {name} of at least 0, got {getattr(search, name)}")
+    for name in ("quota", "time_limit"):
+        value = getattr(search, name)
+        if value is not None and value <= 0:
+            raise DescriptionError(f"expected {name} > 0, or None for no bound, got {value}")
     if search.threads is not None and search.threads < 1:
         raise DescriptionError(f"expected threads >= 1, got {search.threads}")
 

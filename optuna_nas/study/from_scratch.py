@@ -114,7 +114,7 @@ class Training(Estimation):
         smaller = in_smaller_steps(data, search.trainer)
         if smaller is None:
             self._reject("memory", reason)
-        self._run.note("retried", {"reason": reason, "batch_size": smaller[0].batch_size})
+        self._run.note("retried", {"reason": reason, "batch_size": vars(smaller[0])["batch_size"]})
         candidate.renew(self._run.draw)
         try:
             return self._fit(candidate, *smaller)

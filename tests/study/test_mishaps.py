@@ -12,6 +12,7 @@ import torch
 from optuna.trial import TrialState
 
 import optuna_nas as nas
+from optuna_nas.exceptions import DescriptionError
 from optuna_nas.model import Classifier
 from optuna_nas.study.checkpoints import evict
 from optuna_nas.study.mishaps import in_smaller_steps, is_out_of_memory
@@ -127,6 +128,12 @@ def test_a_loader_that_hangs_ends_with_the_time_of_its_trial(search) -> None:
     trial = one_trial(replace(search, data=Hanging(X, Y, batch_size=32), time_limit=2.0))
     assert trial.state == TrialState.FAIL
     assert "at most 2 s" in trial.user_attrs["ended"]
+
+
+@pytest.mark.parametrize("name", ["quota", "time_limit"])
+def test_a_bound_that_nothing_keeps_is_refused(search, name: str) -> None:
+    with pytest.raises(DescriptionError, match=f"{name} > 0"):
+        replace(search, **{name: 0})
 
 
 def test_the_oldest_checkpoints_go_where_they_take_too_much(tmp_path, caplog) -> None:

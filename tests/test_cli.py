@@ -98,6 +98,27 @@ def test_status_counts_what_is_there(file: Path) -> None:
     assert status["front"] >= 1
 
 
+def test_status_tells_the_pace_of_a_run_to_any_terminal(file: Path) -> None:
+    call("run", file, "--quiet")
+    status = json.loads(call("status", file, "--json").stdout)
+    assert status["workers"] == 0  # nothing runs now
+    assert status["trials_a_minute"] > 0 and status["seconds_since_last"] >= 0
+    assert "trials_a_minute" in call("status", file).stdout
+
+
+def test_quiet_shows_the_front_alone(file: Path) -> None:
+    result = call("run", file, "--quiet", "--json")
+    assert result.exit_code == 0 and result.stderr == ""
+    assert json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("module", ["optuna_nas", "optuna_nas.cli"])
+def test_it_is_a_module_too(module: str) -> None:
+    command = [sys.executable, "-m", module, "--version"]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    assert said.startswith("optuna-nas, version")
+
+
 def test_timeout_and_storage_and_seed(file: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/elsewhere.db"
     assert call("run", file, "--storage", url, "--timeout", "0.001", "--seed", "7").exit_code == 0

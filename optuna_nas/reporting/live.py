@@ -33,10 +33,10 @@ ROWS = 10
 PLOT_LINES = (7, 12)
 OTHER_LINES = 14
 """Lines of the panel beside its table and its plot."""
-REFRESHES_PER_SECOND = 1
+REFRESHES_PER_SECOND = 0.5
 SECONDS_PER_LINE = 30.0
 """Least time between two lines on the training of a supernet."""
-SECONDS_PER_LOOK = 10.0
+SECONDS_PER_LOOK = 30.0
 """Least time between two looks at who works on the study."""
 COUNTED = ("trained", "pruned", "rejected", "reused", "failed")
 SHARES = ("pruned", "rejected", "reused")
@@ -111,7 +111,7 @@ class LiveView:
             if self._live is None:
                 self._print(self._line(record))
             else:
-                self._found = self._summary()
+                self._found = []  # drawn anew at the next refresh
 
     def epoch(self, trial_number: int | None, epoch: int, metrics: Mapping[str, float]) -> None:
         """Show how far the running trial, or the supernet of all trials, is.
@@ -199,7 +199,9 @@ class LiveView:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
     def _panel(self) -> RenderableType:
-        counts, front, *found = self._found
+        with self._lock:
+            self._found = self._found or self._summary()
+            counts, front, *found = self._found
         return Panel(
             Group(self._bar(), counts, Text(self._pace()), front, self._current, *found),
             title=Text(self._study.study_name, style="bold"),

@@ -43,7 +43,7 @@ LIMIT = 64_000
 EVERY_SECONDS = 60.0
 """Least time between two refreshes while a study runs."""
 GROWTH = 1.1
-SHARE = 0.005
+SHARE = 0.003
 """Most of the time of a run that refreshes take."""
 
 _logger = logging.getLogger(__name__)

@@ -21,6 +21,9 @@ from optuna_nas.reporting import Panels
 from optuna_nas.reporting.dashboard import HOST, server
 from optuna_nas.reporting.panels import PANELS
 
+# What optuna-dashboard's own importances say of parameters that few trials have.
+pytestmark = pytest.mark.filterwarnings("ignore:Some regimes for parameter")
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

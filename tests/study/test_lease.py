@@ -167,3 +167,24 @@ def test_a_trial_that_ended_without_a_word_is_taken_up(study: optuna.Study) -> N
             trial.set_user_attr("outcome", outcome)
         study.tell(trial, state=TrialState.FAIL)
     assert lease.requeue(study) == [0, 1]
+
+
+def test_a_lease_of_a_study_has_one_holder_until_it_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study, ours = optuna.create_study(), lease._lease
+    assert lease.take(study, "nas:x") and lease.take(study, "nas:x")
+    with monkeypatch.context() as another:
+        another.setattr(lease, "_lease", lambda seconds: ours(seconds) | {"pid": 1})
+        assert not lease.take(study, "nas:x")
+        lease.release(study, "nas:x")
+        assert lease.take(study, "nas:x")
+    assert lease.take(study, "nas:x")  # process 1 did not start when that lease says
+
+
+def test_workers_are_processes_that_hold_a_lease() -> None:
+    study = optuna.create_study()
+    assert lease.workers(study) == 0
+    trials = [study.ask(), study.ask()]
+    with lease.hold(trials[0]), lease.hold(trials[1]):
+        assert lease.workers(study) == 1

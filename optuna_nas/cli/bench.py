@@ -284,6 +284,36 @@ def overhead(
         Console().print(measured.table(result))
 
 
+@bench.command()
+@click.option(
+    "--storage",
+    default="sqlite",
+    show_default=True,
+    metavar="URL",
+    help="sqlite, journal, or the URL of a storage, where a study is made and deleted.",
+)
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1))
+@click.option("--kills", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@JSON
+def faults(storage: str, workers: int, kills: int, seed: int, as_json: bool) -> None:
+    """Workers killed at random while they train: what is lost, done twice or stuck afterwards.
+
+    \b
+    optuna-nas bench faults --storage sqlite --workers 4 --kills 100 --json
+    """
+    from optuna_nas.bench import faults as killing
+
+    try:
+        result = killing.run(storage, workers, kills, seed)
+    except StudyError as error:
+        fail(error, 2)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(killing.table(result))
+
+
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")
 _bench("nsga2", "The conditional NSGA-II against Optuna's on a conditional space.")
 _bench("latency", "Guarded latency beside other work, against plain medians.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -52,6 +52,16 @@ class Candidate:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return self._build()
+
+    def renew(self, draw: Callable[[], Architecture | nn.Module]) -> None:
+        """Make the network anew, with the weights that it began with.
+
+        Args:
+            draw: Draws it once more; asked only for a module of the user's own.
+        """
+        vars(self).pop("network", None)
+        if isinstance(self.drawn, nn.Module):
+            vars(self)["drawn"] = draw()
 
     @cached_property
     def skeleton(self) -> nn.Module:

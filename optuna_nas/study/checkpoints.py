@@ -114,11 +114,11 @@ class Saved:
         """Where the training can go on; a damaged checkpoint is removed, with a warning."""
         if not self.path.exists():
             return Resumed(reason=f"no checkpoint {self.path.name} in {self.folder}")
-        try:  # a file of ours, whole or not: pickle is as safe as the study's own code
+        try:
             with ZipFile(self.path) as parts:  # torch does not look at every checksum
                 if damaged := parts.testzip():
                     raise ValueError(f"the checksum of {damaged} is wrong")
-            stored = torch.load(self.path, map_location="cpu", weights_only=False)
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
             ours = stored[KEY]
             if ours["training"] != self.training:
                 raise ValueError("it belongs to another training")
@@ -148,12 +148,19 @@ class Checkpoints(Checkpoint):
         pruning: Says whether the trial is stopped.
         pauses: Whether what the pruner stops may be taken up again.
         resumed: What the training goes on from.
+        quota: Bytes that all checkpoints in the folder may take; None for as many as there are.
     """
 
     def __init__(
-        self, saved: Saved, pruning: PruningCallback, pauses: bool, resumed: Resumed
+        self,
+        saved: Saved,
+        pruning: PruningCallback,
+        pauses: bool,
+        resumed: Resumed,
+        quota: int | None = None,
     ) -> None:
         self.resumed = resumed
+        self._quota = quota
         self._saved = saved
         self._pruning = pruning
         self._pauses = pauses
@@ -214,10 +221,29 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(_part(path))
             if trainer.is_global_zero:
                 os.replace(_part(path), path)  # whoever dies leaves the one before
+                if self._quota is not None:
+                    evict(path, self._quota)
         except Exception as error:  # a full disk, or a state of the user's that cannot be pickled
             _logger.warning(f"cannot save {path}: {type(error).__name__}: {error}; going on")
         self._at = time.monotonic()
         self._cost = self._at - started
+
+
+def evict(latest: Path, quota: int) -> None:
+    """Remove the oldest checkpoints of a folder until the rest, and the latest, keep the quota."""
+    found = []
+    for path in latest.parent.glob("*.ckpt"):
+        with suppress(FileNotFoundError):  # another worker was done with it
+            stat = path.stat()
+            found.append((path == latest, stat.st_mtime_ns, stat.st_size, path))
+    total = sum(size for _, _, size, _ in found)
+    for is_latest, _, size, path in sorted(found):
+        if total <= quota:
+            return
+        if is_latest:
+            _logger.warning(f"{path} alone takes {size} bytes, more than the quota of {quota}")
+        path.unlink(missing_ok=True)
+        total -= size
 
 
 def _part(path: Path) -> Path:

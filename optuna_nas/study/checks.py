@@ -50,6 +50,11 @@ def _check_kinds(search: Definition) -> None:
             "expected an estimator such as optuna_nas.supernet.OneShot(), "
             f"got {search.estimator!r}"
         )
+    if not (search.logger is None or callable(search.logger)):
+        raise DescriptionError(
+            "expected logger as a function of the study's name and the trial's number that "
+            f"returns a Lightning Logger, got {search.logger!r}"
+        )
     if not isinstance(search.checkpoints, str | os.PathLike | bool | None):
         raise DescriptionError(
             f"expected checkpoints as a folder, or None for none, got {search.checkpoints!r}"
@@ -60,6 +65,10 @@ def _check_numbers(search: Definition) -> None:
     for name in ("max_failures", "samples", "seed", "trials"):
         if getattr(search, name) < 0:
             raise DescriptionError(f"expected {name} of at least 0, got {getattr(search, name)}")
+    for name in ("quota", "time_limit"):
+        value = getattr(search, name)
+        if value is not None and value <= 0:
+            raise DescriptionError(f"expected {name} > 0, or None for no bound, got {value}")
     if search.threads is not None and search.threads < 1:
         raise DescriptionError(f"expected threads >= 1, got {search.threads}")
 

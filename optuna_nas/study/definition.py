@@ -40,6 +40,7 @@ from optuna_nas.study.description import describe
 from optuna_nas.study.estimator import Estimator
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.hyperparameters import BATCH_SIZE, OURS
+from optuna_nas.study.loggers import MakeLogger
 from optuna_nas.study.training import seeded
 
 __all__ = ["Definition"]
@@ -62,6 +63,9 @@ class Definition:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
     checkpoints: str | os.PathLike[str] | bool | None = True
+    quota: int | None = None
+    time_limit: float | None = None
+    logger: MakeLogger | None = None
     weights: str | os.PathLike[str] | None = None
     seed: int = 0
     samples: int = 200

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import optuna
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.loggers import Logger
 
 from optuna_nas import samplers
 from optuna_nas.exceptions import DescriptionError
@@ -19,6 +24,8 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
 from optuna_nas.study.energy import EnergyCount
 from optuna_nas.study.estimator import Estimation, Estimator
+from optuna_nas.study.loggers import logging_to
+from optuna_nas.study.mishaps import Diverged, in_smaller_steps, is_out_of_memory
 from optuna_nas.study.training import OnEpoch, fit
 
 if TYPE_CHECKING:
@@ -92,6 +99,38 @@ class Training(Estimation):
         return f"trained to the end, {self._reached} epochs"
 
     def __call__(self, candidate: Candidate) -> Mapping[str, float]:
+        search = self._run.search
+        data = search.data_for(self._run.hyperparameters)
+        try:
+            return self._fit(candidate, data, search.trainer)
+        except Diverged as error:
+            self._reject("finite loss", str(error))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = f"out of memory: {error}"[:500]
+        gc.collect()  # the error has held what filled the memory
+        torch.cuda.empty_cache()
+        smaller = in_smaller_steps(data, search.trainer)
+        if smaller is None:
+            self._reject("memory", reason)
+        self._run.note("retried", {"reason": reason, "batch_size": vars(smaller[0])["batch_size"]})
+        candidate.renew(self._run.draw)
+        try:
+            return self._fit(candidate, *smaller)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._reject("memory", f"{reason}; with half the batch, too")
+
+    def _reject(self, name: str, reason: str) -> NoReturn:
+        """End the trial so that every sampler learns from it, as from a cap that is broken."""
+        self._run.trial.set_constraint(name, 1.0)
+        raise optuna.TrialPruned(reason)
+
+    def _fit(
+        self, candidate: Candidate, data: LightningDataModule, arguments: Mapping[str, Any]
+    ) -> Mapping[str, float]:
         run, search = self._run, self._run.search
         monitors = search.monitors({n: m["value"] for n, m in run.measurements.items()})
         run.note("measurements", run.measurements)
@@ -104,20 +143,22 @@ class Training(Estimation):
         pruning = PruningCallback(run.trial, monitors, known, run.on_epoch)
         checkpoints = self._checkpoints(pruning)
         try:
-            return fit(
-                partial(search.make_module, hyperparameters=run.hyperparameters),
-                candidate.network,
-                candidate.input_shape,
-                search.data_for(run.hyperparameters),
-                pruning,
-                budget=search.budget,
-                seed=run.seed,
-                data_seed=search.seed,
-                arguments=search.trainer,
-                threads=search.threads,
-                checkpoints=checkpoints,
-                beside=[self._energy],
-            )
+            with self._logger() as logger:
+                return fit(
+                    partial(search.make_module, hyperparameters=run.hyperparameters),
+                    candidate.network,
+                    candidate.input_shape,
+                    data,
+                    pruning,
+                    budget=search.budget,
+                    seed=run.seed,
+                    data_seed=search.seed,
+                    arguments=arguments,
+                    threads=search.threads,
+                    checkpoints=checkpoints,
+                    beside=[self._energy],
+                    logger=logger,
+                )
         finally:
             self._reached = max(pruning.epochs, self._resumed.epochs)
             finite = all(map(math.isfinite, pruning.metrics.values()))
@@ -132,6 +173,13 @@ class Training(Estimation):
         """Whether a network that the pruner stops may be taken up again."""
         return isinstance(self._run.trial.study.pruner, FreezeThaw)
 
+    def _logger(self) -> AbstractContextManager[Logger | None]:
+        trial = self._run.trial
+        about = {"trial": trial.number, "network": trial.user_attrs["network"], **trial.params}
+        measured = {name: m["value"] for name, m in self._run.measurements.items()}
+        name = trial.study.study_name
+        return logging_to(self._run.search.logger, name, self._run.root, about, measured)
+
     def _checkpoints(self, pruning: PruningCallback) -> Checkpoints | None:
         """What saves the training, once it is known what it goes on from."""
         if self._saved is None:
@@ -139,4 +187,6 @@ class Training(Estimation):
         if "continues" in self._run.trial.user_attrs:
             self._resumed = self._saved.read()
             self._run.note("resumed", self._resumed.as_json())
-        return Checkpoints(self._saved, pruning, self._pauses, self._resumed)
+        return Checkpoints(
+            self._saved, pruning, self._pauses, self._resumed, self._run.search.quota
+        )

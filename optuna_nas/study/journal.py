@@ -8,6 +8,8 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.storages.journal._file import get_lock_file
 
+from optuna_nas.study.journal_lock import MortalLock
+
 __all__ = ["FileJournal", "RedisJournal"]
 
 BLOCK = 1 << 20
@@ -19,6 +21,9 @@ class FileJournal(JournalFileBackend):
     Optuna would write behind the half line, and nobody could read the file again. What was cut
     had not been stored for anyone: it goes before the next line is written.
     """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, MortalLock(path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         with get_lock_file(self._lock), open(self._file_path, "rb+") as file:

@@ -16,27 +16,51 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 from zlib import crc32
 
 import optuna
 import psutil
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.locks import host_lock
+from optuna_nas.pruners.curve import PREFIX
 
-__all__ = ["LEASE", "LEASE_SECONDS", "abandoned", "hold", "release", "requeue", "take", "workers"]
+__all__ = [
+    "LEASE",
+    "LEASE_SECONDS",
+    "abandoned",
+    "alive",
+    "hold",
+    "identity",
+    "release",
+    "requeue",
+    "take",
+    "unfinished",
+    "workers",
+]
 
 LEASE = "nas:lease"
 LEASE_SECONDS = 300.0
 """A lease not renewed for this long has expired; one is renewed four times as often."""
 
+BEGIN_SECONDS = 20.0
+"""How long a trial that runs may be without a lease: it is taken just after it was asked for."""
+
+LONG_AGO = 86400.0
+"""Seconds after which the clocks of two hosts need not agree to call a lease expired."""
+
 START_SECONDS = 10.0
 """Start times of a process that are taken for equal."""
 
 MAX_LOSSES = 3
-"""After so many dead processes a network is not tried again."""
+"""After so many dead processes, none of which got further than the one before, a network is not
+tried again."""
 
 _logger = logging.getLogger(__name__)
+_SEEN: WeakKeyDictionary[BaseStorage, dict[int, tuple[object, float]]] = WeakKeyDictionary()
+"""Id of a running trial -> its lease, and since when (monotonic) it was seen here as it is."""
 
 
 @contextmanager
@@ -65,20 +89,31 @@ def hold(trial: optuna.Trial, seconds: float = LEASE_SECONDS) -> Iterator[None]:
         thread.join()
 
 
-def abandoned(trial: FrozenTrial, now: float) -> bool:
+def abandoned(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Whether nobody works on a running trial any more.
 
+    On the host of its process, that is looked for. Elsewhere the lease has expired when it was
+    seen here for its whole time and not renewed: clocks jump, and those of two hosts may differ.
+
     Args:
+        study: The study of the trial.
         trial: A trial of any state.
-        now: Seconds since the epoch.
     """
     if trial.state != TrialState.RUNNING:
         return False
     lease = trial.system_attrs.get(LEASE)
-    if lease is None:  # its process died between asking for it and taking the lease, or just did
-        started = trial.datetime_start
-        return started is not None and now - started.timestamp() > LEASE_SECONDS
-    return _expired(lease, now)
+    if lease is not None and lease["host"] == _host():
+        return not alive(lease["pid"], lease["started"])
+    renewed, started = (lease or {}).get("renewed"), trial.datetime_start
+    seen = _SEEN.setdefault(study._storage, {})
+    state = (started, renewed)
+    first, since = seen.get(trial._trial_id, (None, 0.0))
+    if first != state:
+        since = time.monotonic()
+        seen[trial._trial_id] = state, since
+    seconds = BEGIN_SECONDS if lease is None else lease["seconds"]
+    begun = renewed if renewed is not None else started.timestamp() if started else time.time()
+    return bool(time.monotonic() - since > seconds or time.time() - begun > LONG_AGO)
 
 
 def workers(study: optuna.Study) -> int:
@@ -121,33 +156,35 @@ def requeue(study: optuna.Study) -> list[int]:
     """Put trials that were lost or interrupted back into the queue, with their parameters.
 
     The new trial says in its user attribute `continues` which trial it takes up again. A network
-    that took its process with it `MAX_LOSSES` times is left alone.
+    that took its process with it `MAX_LOSSES` times, and got no further, is left alone.
 
     Returns:
         Numbers of the trials that were put back.
     """
     with host_lock(f"requeue-{crc32(study.study_name.encode()):x}", timeout=60.0):
-        now = time.time()
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if abandoned(trial, now):
+            if abandoned(study, trial):
                 _mark_lost(study, trial)
-        unfinished = _unfinished(study.get_trials(deepcopy=False))
-        for trial in unfinished:
+        left = unfinished(study.get_trials(deepcopy=False))
+        for trial in left:
             study.enqueue_trial(trial.params, user_attrs={"continues": trial.number})
-    return [trial.number for trial in unfinished]
+    return [trial.number for trial in left]
 
 
-def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+def unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """Trials that ended without a word, or were lost or interrupted, and not taken up again."""
     taken_up = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
     outcomes = {t.number: t.user_attrs.get("outcome") for t in trials}
     origin = {t.number: t.user_attrs.get("continues") for t in trials}
 
     def losses(number: int | None) -> int:
+        """Times that the network took its process with it and got no further than before."""
         count = 0
         while number is not None:
-            count += outcomes[number] != "interrupted"
-            number = origin[number]
+            earlier = origin[number]
+            stuck = earlier is None or _reached(trials[number]) <= _reached(trials[earlier])
+            count += outcomes[number] != "interrupted" and stuck
+            number = earlier
         return count
 
     return [
@@ -158,6 +195,12 @@ def _unfinished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
         and t.number not in taken_up
         and losses(t.number) < MAX_LOSSES
     ]
+
+
+def _reached(trial: FrozenTrial) -> int:
+    """The last step that a trial reported, -1 for none."""
+    steps = [int(key.removeprefix(PREFIX)) for key in trial.system_attrs if key.startswith(PREFIX)]
+    return max([*steps, *trial.intermediate_values], default=-1)
 
 
 def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -178,18 +221,21 @@ def _holder(lease: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _expired(lease: Mapping[str, Any], now: float) -> bool:
     if lease["host"] == _host():
-        return not _alive(lease["pid"], lease["started"])
+        return not alive(lease["pid"], lease["started"])
     return bool(now - lease["renewed"] > lease["seconds"])
 
 
 def _lease(seconds: float) -> dict[str, Any]:
     return {
-        "host": _host(),
-        "pid": os.getpid(),
-        "started": _started(os.getpid()),
+        **identity(),
         "renewed": time.time(),
         "seconds": seconds,
     }
+
+
+def identity() -> dict[str, Any]:
+    """What tells this process from every other one, on whatever host and at whatever time."""
+    return {"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 @lru_cache(maxsize=1)
@@ -207,7 +253,7 @@ def _started(pid: int) -> float:
     return psutil.Process(pid).create_time()
 
 
-def _alive(pid: int, started: float) -> bool:
+def alive(pid: int, started: float) -> bool:
     """Whether that very process lives: a process id alone may have been given to another."""
     try:
         process = psutil.Process(pid)

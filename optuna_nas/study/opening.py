@@ -37,6 +37,14 @@ __all__ = ["connect", "failed_storage", "in_memory", "masked", "working"]
 
 JOURNALS = (".log", ".journal")
 """Endings of the files that are made as journals."""
+POSTGRESQL = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""After how long a network that hangs counts as broken: a minute, instead of hours."""
 SERVER_SECONDS = 10.0
 """How long the server of a gRPC proxy may take to answer."""
 MAKING_SECONDS = 2.0
@@ -139,7 +147,8 @@ def _open(url: str) -> BaseStorage:
         return JournalStorage(FileJournal(str(Path(url).absolute())))
     if _scheme(url) in ("mysql", "mariadb"):
         return Relational(_made(ChunkedStorage, url, pool_pre_ping=True))
-    return Relational(_made(RDBStorage, url))
+    options = {"connect_args": POSTGRESQL} if _scheme(url) == "postgresql" else {}
+    return Relational(_made(RDBStorage, url, **options))
 
 
 def _made(kind: type[RDBStorage], url: str, **engine: Any) -> RDBStorage:

@@ -31,7 +31,7 @@ class RandomState:
         """The state of all of them."""
         return {
             "python": random.getstate(),
-            "numpy": np.random.get_state(),
+            "numpy": _plain(np.random.get_state(legacy=False)),
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "loaders": [generator.get_state() for generator in self._generators()],
@@ -40,7 +40,7 @@ class RandomState:
     def restore(self, state: dict[str, Any]) -> None:
         """Put all of them into a state saved before."""
         random.setstate(state["python"])
-        np.random.set_state(state["numpy"])
+        np.random.set_state(_as_numpy(state["numpy"]))
         torch.set_rng_state(state["torch"])
         if len(state["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda"])
@@ -57,3 +57,13 @@ class RandomState:
             batches = getattr(loader, "batch_sampler", None)
             yield from (loader, getattr(loader, "sampler", None), batches)
             yield getattr(batches, "sampler", None)
+
+
+def _plain(state: Any) -> dict[str, Any]:
+    """Without arrays: torch reads none where it runs no code of the file's."""
+    return {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}}
+
+
+def _as_numpy(state: Any) -> dict[str, Any]:
+    inner = state["state"]
+    return {**state, "state": {**inner, "key": np.asarray(inner["key"], dtype=np.uint32)}}

@@ -57,6 +57,13 @@ class Search(Definition):
         checkpoints: Folder from which a network that was paused, interrupted or lost is taken up
             again; by default `<name>.checkpoints` beside the study's SQLite file, or in the
             working directory. None for no checkpoints.
+        quota: Bytes that all checkpoints together may take; beyond them the oldest go, and those
+            networks begin anew when they are taken up again. As many as there are by default.
+        time_limit: Seconds that one trial may take; one that takes longer, as where a data loader
+            hangs, fails. As long as it takes by default.
+        logger: Makes the Lightning logger of a training from the name of the study and the number
+            of the trial, such as `lambda study, trial: TensorBoardLogger("logs", study, trial)`; a
+            trial taken up again has its first number. By default nothing is logged.
         weights: Folder where the weights of networks trained to the end are kept, as safetensors;
             by default they are not.
         seed: Seed of the sampler, of the weights and of the training.

@@ -21,6 +21,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
@@ -32,6 +33,7 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed
 from optuna_nas.study.fidelity import Fidelity
 from optuna_nas.study.give_way import GiveWay
+from optuna_nas.study.mishaps import FiniteLoss
 
 __all__ = [
     "TRAINER",
@@ -96,6 +98,7 @@ def fit(
     threads: int | None = None,
     checkpoints: Checkpoints | None = None,
     beside: Sequence[Callback] = (),
+    logger: Logger | None = None,
 ) -> dict[str, float]:
     """Train a network for at most its budget, and return what was logged last.
 
@@ -112,6 +115,7 @@ def fit(
         threads: Threads that PyTorch may use; as many as it does by default.
         checkpoints: Saves the training, and says what it goes on from; None for neither.
         beside: Further callbacks, of this training alone.
+        logger: Its logger, where it has one of its own.
 
     Raises:
         optuna.TrialPruned: The pruner ended the trial.
@@ -124,7 +128,16 @@ def fit(
         give_way = GiveWay()
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
-        callbacks = [give_way, ChannelsLast(), *callbacks, *beside, fidelity, pruning]
+        own |= {} if logger is None else {"logger": logger}
+        callbacks = [
+            give_way,
+            ChannelsLast(),
+            FiniteLoss(),
+            *callbacks,
+            *beside,
+            fidelity,
+            pruning,
+        ]
         resumed = Resumed() if checkpoints is None else checkpoints.resumed
         if checkpoints is not None:
             callbacks.append(checkpoints)
@@ -141,7 +154,7 @@ def fit(
             _served(data, device, fidelity, checkpoints),
             fidelity.resizing(network, input_shape),
         ):
-            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=False)
+            trainer.fit(module, datamodule=data, ckpt_path=resumed.path, weights_only=True)
             if fidelity.below and not pruning.pruned:  # it stopped by itself, on the way up
                 fidelity.in_full()
                 trainer.validate(module, datamodule=data, verbose=False)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
@@ -27,6 +28,7 @@ from optuna_nas.study import description, lease
 from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
+from optuna_nas.study.mishaps import within
 from optuna_nas.study.opening import masked
 from optuna_nas.study.record import noted
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
@@ -83,10 +85,15 @@ class TrialRun:
                 that was.
             Exception: Whatever went wrong inside it, with the reason in storage.
         """
-        with _ONE_AT_A_TIME, self._recorded(), lease.hold(self.trial):
+        with (
+            _ONE_AT_A_TIME,
+            self._recorded(),
+            lease.hold(self.trial),
+            within(self.search.time_limit),
+        ):
             prepare(self.search, self.trial.study)
             self.search.estimator.prepare(self.search, self.trial.study, self._on_epoch)
-            drawn = self._draw()
+            drawn = self.draw()
             identity = self._identify(drawn)
             estimation = self._estimation = self.search.estimator.begin(self, identity)
             earlier = self._earlier(identity)
@@ -117,7 +124,8 @@ class TrialRun:
         """Leave something in the record of the trial."""
         self.trial.set_user_attr(key, value)
 
-    def _draw(self) -> Architecture | nn.Module:
+    def draw(self) -> Architecture | nn.Module:
+        """Draw the network; the same one whenever it is asked."""
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Inconsistent parameter values")
             try:
@@ -235,6 +243,9 @@ class TrialRun:
             raise
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted by the user")
+            raise
+        except StorageInternalError as error:  # no fault of the network: it is taken up again
+            self._end("interrupted", f"the storage failed: {error}"[:2000])
             raise
         except Exception as error:
             self.note("traceback", masked("".join(traceback.format_exception(error)))[-8000:])

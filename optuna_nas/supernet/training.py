@@ -211,7 +211,7 @@ def _back(store: SharedWeights, saved: Saved | None) -> str:
     """Put a store back to its last checkpoint, and say so."""
     if saved is None or not saved.path.exists():
         return "There is no earlier checkpoint"
-    stored = torch.load(saved.path, map_location="cpu", weights_only=False)
+    stored = torch.load(saved.path, map_location="cpu", weights_only=True)
     start = f"{stored[KEY]}."
     store.load_state_dict({key: stored["state_dict"][start + key] for key in store.state_dict()})
     return f"The weights are those of epoch {stored['epoch'] + 1}, the last good one, again"

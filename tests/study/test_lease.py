@@ -70,11 +70,47 @@ with lease.hold(trial):
     assert lease.requeue(study) == []
 
 
-def test_on_another_host_only_an_expired_lease_counts(study: optuna.Study) -> None:
-    running(study, host="elsewhere", pid=1)
+@pytest.fixture
+def clocks(monkeypatch) -> dict[str, float]:
+    """The monotonic clock of this host, and that which may jump."""
+    now = {"monotonic": 1000.0, "time": time.time()}
+    for name in now:
+        monkeypatch.setattr(lease.time, name, lambda name=name: now[name])
+    return now
+
+
+def test_on_another_host_only_a_lease_that_is_not_renewed_counts(study, clocks) -> None:
+    trial = running(study, host="elsewhere", pid=1, renewed=5.0 + clocks["time"])
     assert lease.requeue(study) == []
-    running(study, host="elsewhere", pid=1, renewed=time.time() - 301)
-    assert lease.requeue(study) == [1]
+    clocks["monotonic"] += 299
+    assert lease.requeue(study) == []
+    renewed = {**lease._lease(300.0), "host": "elsewhere", "renewed": clocks["time"] + 6.0}
+    study._storage.set_trial_system_attr(trial._trial_id, lease.LEASE, renewed)
+    clocks["monotonic"] += 299
+    assert lease.requeue(study) == []  # it was renewed since
+    clocks["monotonic"] += 301
+    assert lease.requeue(study) == [0]
+
+
+@pytest.mark.parametrize("hours", [-7, 7])
+def test_a_clock_that_jumps_or_differs_kills_nobody(study, clocks, hours: int) -> None:
+    running(study, host="elsewhere", pid=1)
+    running(study)
+    clocks["time"] += 3600 * hours
+    assert lease.requeue(study) == []
+
+
+def test_a_lease_of_days_ago_has_expired_at_once(study, clocks) -> None:
+    running(study, host="elsewhere", pid=1)
+    clocks["time"] += 2 * 86400
+    assert lease.requeue(study) == [0]
+
+
+def test_a_trial_that_never_got_a_lease_is_taken_up_soon(study, clocks) -> None:
+    study.ask()
+    assert lease.requeue(study) == []
+    clocks["monotonic"] += 21
+    assert lease.requeue(study) == [0]
 
 
 def test_a_boot_time_that_wavers_kills_nobody(study: optuna.Study) -> None:
@@ -106,6 +142,14 @@ def test_a_network_that_kills_its_process_is_not_tried_for_ever(study: optuna.St
         running(study, pid=2**22 + 1)
     assert len(requeued) == lease.MAX_LOSSES - 1
     assert len(study.trials) == lease.MAX_LOSSES
+
+
+def test_a_network_that_gets_further_each_time_is_tried_on(study: optuna.Study) -> None:
+    """Its processes were killed by others: on a cluster whose machines come and go, say."""
+    for step in range(1, 7):
+        trial = running(study, pid=2**22 + 1)
+        study._storage.set_trial_system_attr(trial._trial_id, f"nas:step:{step}", [0.5, 1.0])
+        assert lease.requeue(study) == [step - 1]
 
 
 def test_a_failed_trial_stays_failed(study: optuna.Study) -> None:

@@ -157,7 +157,7 @@ class DARTS:
             trainer = self._trainer(callbacks)
             warnings.filterwarnings("ignore", message=".*have no `validation_step`.*")
             with interruptible(), progress.bilevel.halves.of(data):
-                trainer.fit(recipe, datamodule=data, ckpt_path=resumed, weights_only=False)
+                trainer.fit(recipe, datamodule=data, ckpt_path=resumed, weights_only=True)
         return progress.found()
 
     def _mixed(self, shape: tuple[int, ...], outputs: int) -> tuple[MixedNetwork, Alphas]:

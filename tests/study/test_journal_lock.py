@@ -1,0 +1,64 @@
+"""A journal outlives its writers: one killed with its lock held, and a line cut in the middle."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileSymlinkLock
+
+from optuna_nas.study.journal_lock import MortalLock
+from optuna_nas.study.opening import connect
+
+
+@pytest.fixture
+def path(tmp_path) -> str:
+    journal = tmp_path / "s.journal"
+    journal.touch()
+    return str(journal)
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once(path: str) -> None:
+    script = """
+import os, sys
+from optuna_nas.study.journal_lock import MortalLock
+MortalLock(sys.argv[1]).acquire()
+os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", script, path], check=False)
+    assert Path(f"{path}.lock").is_symlink()
+    lock = MortalLock(path)
+    lock.grace_period = None  # so that it would wait for ever
+    assert lock.acquire()
+    lock.release()
+    assert not list(Path(path).parent.glob("*.lock*"))
+
+
+def test_a_lock_that_a_living_process_holds_is_left_alone(path: str) -> None:
+    held = MortalLock(path)
+    held.acquire()
+    MortalLock(path)._bury()
+    assert Path(f"{path}.lock").is_symlink()
+    held.release()
+
+
+def test_a_lock_that_plain_optuna_took_since_is_left_alone(path: str) -> None:
+    dead = MortalLock(path)
+    dead.acquire()
+    owner = Path(f"{path}.lock.owner").read_text()
+    dead.release()
+    JournalFileSymlinkLock(path).acquire()
+    Path(f"{path}.lock.owner").write_text(owner.replace('"pid": ', '"pid": 4000'))
+    MortalLock(path)._bury()
+    assert Path(f"{path}.lock").is_symlink()
+
+
+def test_a_study_goes_on_after_a_line_that_a_kill_cut(path: str) -> None:
+    study = optuna.create_study(study_name="s", storage=connect(path))
+    study.ask().suggest_int("x", 0, 9)
+    with open(path, "a") as journal:
+        journal.write('{"op_code":5,"worker_id":"w","trial_')
+    again = optuna.load_study(study_name="s", storage=connect(path))
+    again.tell(again.ask(), 1.0)
+    assert len(optuna.load_study(study_name="s", storage=connect(path)).trials) == 2

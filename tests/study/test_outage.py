@@ -1,0 +1,166 @@
+"""A database that goes away for a while, and a network that hangs: no trial is lost."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from optuna_nas.study import patience
+from optuna_nas.study.opening import connect
+
+POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
+
+
+class Proxy:
+    """Passes bytes on to a server; cuts all connections, refuses new ones, or holds all back."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self._open: list[socket.socket] = []
+        self._flows = threading.Event()
+        self._flows.set()
+        self.refusing = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._open.clear()
+
+    def hang(self, hangs: bool) -> None:
+        (self._flows.clear if hangs else self._flows.set)()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.hang(False)
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.refusing:
+                client.close()
+                continue
+            server = socket.create_connection(self._server)
+            self._open += [client, server]
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                self._flows.wait()
+                target.sendall(data)
+        except OSError:
+            pass
+        for connection in (source, target):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def proxy(absent) -> Iterator[Proxy]:
+    if not POSTGRESQL:
+        absent("no PostgreSQL: set OPTUNA_NAS_POSTGRESQL to its URL")
+    parts = urlsplit(POSTGRESQL)
+    between = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
+    yield between
+    between.close()
+
+
+@pytest.fixture
+def study(proxy: Proxy, monkeypatch) -> Iterator[optuna.Study]:
+    monkeypatch.setattr(patience, "LONGEST_WAIT", 0.2)
+    url = urlsplit(POSTGRESQL)
+    through = url._replace(netloc=f"{url.username}@127.0.0.1:{proxy.port}").geturl()
+    name = f"outage-{uuid4().hex[:8]}"
+    made = optuna.create_study(study_name=name, storage=connect(through))
+    yield made
+    made._storage._backend.engine.dispose()
+    with direct() as storage:
+        optuna.delete_study(study_name=name, storage=storage)
+
+
+@contextmanager
+def direct() -> Iterator[optuna.storages.RDBStorage]:
+    storage = optuna.storages.RDBStorage(POSTGRESQL)
+    yield storage
+    storage.engine.dispose()
+
+
+def stored(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    with direct() as storage:
+        return optuna.load_study(study_name=study.study_name, storage=storage).trials
+
+
+def test_connections_that_are_cut_lose_nothing(proxy: Proxy, study: optuna.Study, caplog) -> None:
+    for number in range(6):
+        trial = study.ask()
+        trial.suggest_int("x", 0, 9)
+        proxy.cut()
+        trial.report(0.5, 1)
+        trial.set_user_attr("number", number)
+        proxy.cut()
+        study.tell(trial, float(number))
+    found = stored(study)
+    complete = [t for t in found if t.state == TrialState.COMPLETE]
+    assert [t.values for t in complete] == [[float(n)] for n in range(6)]
+    assert [t.user_attrs["number"] for t in complete] == list(range(6))
+    assert all("x" in t.params and t.intermediate_values == {1: 0.5} for t in complete)
+    assert "the storage answers after" in caplog.text
+
+
+def test_a_server_that_refuses_for_a_while_is_waited_for(proxy, study) -> None:
+    trial = study.ask()
+    trial.suggest_int("x", 0, 9)
+    proxy.refusing = True
+    proxy.cut()
+
+    def back() -> None:
+        proxy.refusing = False
+
+    timer = threading.Timer(1.0, back)
+    timer.start()
+    study.tell(trial, 1.0)
+    timer.join()
+    (only,) = stored(study)
+    assert (only.state, only.values, set(only.params)) == (TrialState.COMPLETE, [1.0], {"x"})
+
+
+def test_a_network_that_hangs_only_delays(proxy: Proxy, study: optuna.Study) -> None:
+    trial = study.ask()
+    proxy.hang(True)
+    timer = threading.Timer(1.0, proxy.hang, args=(False,))
+    timer.start()
+    trial.suggest_int("x", 0, 9)
+    study.tell(trial, 1.0)
+    timer.join()
+    assert [t.values for t in stored(study)] == [[1.0]]
+
+
+def test_a_network_that_never_comes_back_is_told(proxy: Proxy, study: optuna.Study) -> None:
+    study._storage.patience = 0.5
+    proxy.refusing = True
+    proxy.cut()
+    started = time.monotonic()
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        study.ask()
+    assert time.monotonic() > started + 0.5
+    proxy.refusing = False

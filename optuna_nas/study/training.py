@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import random
 import signal
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -219,8 +221,16 @@ def seeded_setup(data: LightningDataModule, seed: int) -> Iterator[None]:
 
 
 def _parted(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[Callback]]:
-    """The user's arguments of a Trainer with the precision, and the callbacks among them."""
+    """The user's arguments of a Trainer, as a trial can have them, and the callbacks among them.
+
+    The processes of a trial are started by it: Lightning's `ddp` would run the whole script, and
+    so the search, once for each device, and under SLURM it would take workers for such processes.
+    """
     own = copy.deepcopy(dict(arguments))  # callbacks have a state, which is this trial's
+    if str(own.get("strategy")).partition("_find")[0] == "ddp":
+        own["strategy"] = own["strategy"].replace("ddp", "ddp_spawn", 1)
+    if "SLURM_NTASKS" in os.environ and "plugins" not in own:
+        own["plugins"] = [LightningEnvironment()]
     callbacks = own.pop("callbacks", None) or []
     if (number := precision(arguments)) != "32-true":
         own["precision"] = number

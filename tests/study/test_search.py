@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from optuna.trial import TrialState
 from torch import nn
 
@@ -440,7 +441,7 @@ def test_several_processes_train_one_trial(search, url) -> None:
     spawned = replace(
         search,
         objectives=[*search.objectives, nas.objectives.Recall(classes=[0])],
-        trainer={"strategy": "ddp_spawn", "devices": 2, "accelerator": "cpu"},
+        trainer={"strategy": "ddp", "devices": 2, "accelerator": "cpu"},
         fidelity=nas.Budget(2),
     )
     study = spawned.run(1, storage=url, on_epoch=lambda n, e, values: told.append((n, e)))
@@ -450,11 +451,20 @@ def test_several_processes_train_one_trial(search, url) -> None:
 
 
 def test_a_strategy_that_runs_the_script_again_is_refused(search, url) -> None:
-    relaunching = replace(
-        search, trainer={"strategy": "ddp", "devices": 2, "accelerator": "cpu"}, max_failures=0
-    )
+    strategy = DDPStrategy()  # by name, it would be one that the trial can start
+    trainer = {"strategy": strategy, "devices": 2, "accelerator": "cpu"}
+    relaunching = replace(search, trainer=trainer, max_failures=0)
     with pytest.raises(SearchStopped, match="ddp_spawn"):
         relaunching.run(1, storage=url)
+
+
+def test_the_tasks_of_slurm_are_workers_and_no_processes_of_one_trial(
+    search, url, monkeypatch
+) -> None:
+    for name, value in {"NTASKS": "8", "JOB_NAME": "nas", "JOB_ID": "1", "PROCID": "3"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    study = search.run(1, storage=url)
+    assert study.trials[0].state == TrialState.COMPLETE, study.trials[0].user_attrs["ended"]
 
 
 class Interrupting(lightning.Callback):

@@ -107,6 +107,21 @@ def test_timeout_and_storage_and_seed(file: Path, tmp_path: Path) -> None:
     assert "seed: 7 -> 8" in changed.stderr
 
 
+def test_a_report_needs_no_study_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/other.db"
+    study = optuna.create_study(study_name="plain", storage=url)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    output = tmp_path / "plain.html"
+    stored = ("--storage", url, "--study", "plain")
+    assert call("report", *stored, "--output", output).exit_code == 0
+    assert "objective 0" in output.read_text()
+    for given, said in ((stored[:2], "both --storage URL and --study NAME"), ((), "STUDY.py")):
+        result = call("report", *given)
+        assert result.exit_code == 2 and said in result.stderr
+    missing = call("report", "--storage", url, "--study", "other")
+    assert missing.exit_code == 2 and "got plain" in missing.stderr
+
+
 @pytest.mark.parametrize("command", ["front", "status", "report", "dashboard"])
 def test_looking_at_a_study_that_was_never_run_is_one_line(file: Path, command: str) -> None:
     result = call(command, file)

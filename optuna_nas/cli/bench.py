@@ -319,3 +319,4 @@ _bench("nsga2", "The conditional NSGA-II against Optuna's on a conditional space
 _bench("latency", "Guarded latency beside other work, against plain medians.")
 _bench("predictors", "Predicted latency on held-back networks, against what was measured.")
 _bench("tax", "Time of a Search trial against a bare torch loop for the same steps.")
+_bench("workers", "What a second worker brings, beside the share that only one at a time can do.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from optuna_nas.finalists import Finals, Retraining
     from optuna_nas.study import Search
+    from optuna_nas.study.record import Record
 
 
 @main.command()
@@ -50,13 +51,19 @@ if TYPE_CHECKING:
 @click.option("--label", metavar="NAME", help="To try another recipe beside the first.")
 @click.option("--no-baselines", is_flag=True, help="Train the finalists alone.")
 @click.option("--against-random", is_flag=True, help="Run random search of the same cost too.")
-@click.option("--tune", metavar="N", type=int, default=0, help="Tune the best, in N trials.")
+@click.option(
+    "--tune", metavar="N", type=click.IntRange(0), default=0, help="Tune the best, in N trials."
+)
 @click.option(
     "--prune", metavar="SHARE", type=float, help="Cut a share of the best one's channels."
 )
 @click.option("--distil", is_flag=True, help="Let the smallest learn from the best.")
 @click.option(
-    "--students", metavar="N", type=int, default=0, help="Search for a student of it, in N trials."
+    "--students",
+    metavar="N",
+    type=click.IntRange(0),
+    default=0,
+    help="Search for a student of it, in N trials.",
 )
 @click.option(
     "--student-within", metavar="NAME=VALUE", multiple=True, help="Its caps; half the weights."
@@ -87,8 +94,8 @@ def finalists(
     """Train networks of the front anew, beside baselines, test them once, and export them.
 
     STUDY.py may define `retraining = optuna_nas.finalists.Retraining(...)`, the recipe, and
-    `references = {"name": make_network}`, networks to compare with. Interrupted, the same command
-    goes on; finished, it prints what is stored.
+    `references = {"name": network}`, pretrained ones or functions that make one, to compare with.
+    Interrupted, the same command goes on; finished, it prints what is stored.
 
     \b
     optuna-nas finalists studies/digits_cnn.py --top 3 --seeds 3
@@ -124,6 +131,7 @@ def finalists(
             progress=shown.update,
             on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),
         )
+    _attach(study, chosen, finals)
     _show(finals, study, file, as_json)
 
 
@@ -202,6 +210,19 @@ def _show(finals: Finals, study: optuna.Study, file: Path, as_json: bool) -> Non
     for warning in [*finals.warnings, *(note for f in finals.finals for note in f.notes)]:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"plot: {page}", err=True)
+
+
+def _attach(study: optuna.Study, chosen: Sequence[Record], finals: Finals) -> None:
+    """Let optuna-dashboard offer what the networks of trials were exported as."""
+    from optuna_nas.reporting import attach
+
+    named = {final.retrained.finalist.name: final for final in finals.found}
+    trials = study.get_trials(deepcopy=False)
+    for record in chosen:
+        final = named.get(f"trial {record.number}")
+        if final is not None and final.folder is not None:
+            files = [final.folder / name for name in ("card.md", *(f.file for f in final.forms))]
+            attach(study, trials[record.number], filter(Path.is_file, files))
 
 
 def _print(name: str, value: Any) -> None:

@@ -45,6 +45,12 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted; run the same command again to go on", err=True)
             raise SystemExit(130) from None
+        except Exception as error:
+            from optuna_nas.study.opening import failed_storage
+
+            if (failure := failed_storage(error)) is None:
+                raise
+            fail(failure, 1)
 
 
 def fail(error: Exception, code: int) -> NoReturn:

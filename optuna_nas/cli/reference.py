@@ -35,18 +35,18 @@ def reference() -> None:
 
 def _commands() -> Iterator[str]:
     yield "## Command line\n"
-    for path, command in _walk(main, "optuna-nas"):
-        context = click.Context(command, info_name=path, terminal_width=WIDTH)
-        yield f"### `{path}`\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+    settings = {"terminal_width": WIDTH, **main.context_settings}
+    for context in _walk(click.Context(main, info_name="optuna-nas", **settings)):
+        yield f"### `{context.command_path}`\n\n```text\n{context.get_help().rstrip()}\n```\n"
 
 
-def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command that is shown, with the words that call it."""
-    yield path, command
-    if isinstance(command, click.Group):
-        for name, below in sorted(command.commands.items()):
+def _walk(context: click.Context) -> Iterator[click.Context]:
+    """Every command that is shown, below the ones that call it."""
+    yield context
+    if isinstance(context.command, click.Group):
+        for name, below in sorted(context.command.commands.items()):
             if not below.hidden:
-                yield from _walk(below, f"{path} {name}")
+                yield from _walk(click.Context(below, parent=context, info_name=name))
 
 
 def _parts() -> Iterator[str]:

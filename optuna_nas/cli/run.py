@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from optuna.trial import TrialState
 from rich.console import Console
 
 from optuna_nas.cli.files import (
@@ -22,6 +23,7 @@ from optuna_nas.cli.files import (
 )
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
+from optuna_nas.exceptions import SearchStopped
 
 if TYPE_CHECKING:
     import optuna
@@ -84,9 +86,8 @@ def run(
     keep(study, file, smoke)
     count = search.trials if trials is None else trials
     try:
-        optimise(
-            search, study, Console(stderr=as_json, quiet=quiet), count, timeout, workers=workers
-        )
+        console = Console(stderr=as_json, quiet=quiet)
+        optimise(search, study, console, count, timeout, workers=workers)
     finally:
         print_front(study, as_json)
         save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)
@@ -124,5 +125,18 @@ def optimise(
             )
     finally:
         panels.end(study)
+    _expect_some(study)
     if said := study.user_attrs.get("exhausted"):
         console.print(f"The search ended: {said}.", markup=False, highlight=False)
+
+
+def _expect_some(study: optuna.Study) -> None:
+    """Refuse to call a run done in which nothing but failures came out.
+
+    Raises:
+        SearchStopped: Says the last reason.
+    """
+    trials = study.get_trials(deepcopy=False)
+    if trials and all(trial.state == TrialState.FAIL for trial in trials):
+        said = trials[-1].user_attrs.get("ended", "nobody knows why")
+        raise SearchStopped(f"each of {len(trials)} trials failed; the last: {said}")

@@ -6,6 +6,7 @@ search does not beat networks drawn at random from its space.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ import numpy as np
 import optuna
 from torch import nn
 
-from optuna_nas.exceptions import SpaceError
+from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.finalists.finalist import Finalist, of_trial
 from optuna_nas.finalists.references import control, references
 from optuna_nas.finalists.select import select
@@ -28,18 +29,20 @@ from optuna_nas.study.exhaustion import EXHAUSTED
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
+from optuna_nas.supernet.store import fingerprint_of
 
 __all__ = ["average", "baselines", "random_search"]
 
 DRAWS = 200
 """Networks that are drawn to find some within the caps."""
+_REFERENCES = "expected references = {name: network, or function that makes one}"
 
 
 def baselines(
     search: Search,
     found: Sequence[Record],
     count: int,
-    own: Mapping[str, Callable[[], nn.Module]],
+    own: Mapping[str, nn.Module | Callable[[], nn.Module]],
 ) -> list[Finalist]:
     """Networks to compare the finalists of a search with.
 
@@ -47,9 +50,15 @@ def baselines(
         search: The search.
         found: The finalists' trials; the control is as large as the first of them.
         count: How many stand for the average of the space.
-        own: References of the user's, name -> what makes one.
+        own: References of the user's, name -> network, such as a pretrained one, which is trained
+            on from its weights; or what makes one.
+
+    Raises:
+        DescriptionError: They are no such mapping.
     """
-    others = [_own(name, make) for name, make in own.items()]
+    if not isinstance(own, Mapping):
+        raise DescriptionError(f"{_REFERENCES}, got {own!r}")
+    others = [_own(name, given) for name, given in own.items()]
     known = references(search.input_shape, search.outputs) if search.outputs is not None else {}
     others += [Finalist(name, "reference", reference) for name, reference in known.items()]
     return [*average(search, count), *_controls(search, found), *others]
@@ -150,13 +159,28 @@ def _controls(search: Search, found: Sequence[Record]) -> list[Finalist]:
 
 @dataclass(frozen=True)
 class _Made:
-    """A space with the one network that a function makes."""
+    """A space with the one network that a user gives, or makes by a function.
+
+    Args:
+        make: What makes it.
+        weights: Identity of the weights that it begins with, where these were given with it.
+    """
 
     make: Callable[[], nn.Module]
+    weights: str = ""
 
     def __call__(self, trial: object) -> nn.Module:
-        return self.make()
+        return copy.deepcopy(self.make())  # the user's own stays as it is
 
 
-def _own(name: str, make: Callable[[], nn.Module]) -> Finalist:
-    return Finalist(name, "reference", _Made(make))
+def _own(name: str, given: nn.Module | Callable[[], nn.Module]) -> Finalist:
+    if isinstance(given, nn.Module):
+        return Finalist(
+            name, "reference", _Made(lambda: given, fingerprint_of(given.state_dict()))
+        )
+    if not callable(given):
+        raise DescriptionError(
+            "expected references = {name: network, or function that makes one}, got "
+            f"{name!r}: {given!r}"
+        )
+    return Finalist(name, "reference", _Made(given))

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 from optuna_nas.reporting import totals
 from optuna_nas.study.record import SUPERNET, records
 
-__all__ = ["search_cost"]
+__all__ = ["energy", "search_cost"]
 
 
 def search_cost(storage: BaseStorage, names: Sequence[str]) -> dict[str, Any]:
@@ -40,9 +40,13 @@ def _spent(study: optuna.Study) -> dict[str, float]:
         "epochs": spent.epochs,
         "seconds": spent.seconds,
     }
-    counted = [r.joules for r in records(study) if r.joules is not None]
-    if counted:
-        cost["joules"] = sum(counted)
+    cost |= energy(study)
     if supernet := study.user_attrs.get(SUPERNET):
         cost |= {f"supernet {unit}": supernet[unit] for unit in ("epochs", "seconds")}
     return cost
+
+
+def energy(study: optuna.Study) -> dict[str, float]:
+    """`joules` of the trainings of a study whose device counted them; empty where none did."""
+    counted = [r.joules for r in records(study) if r.joules is not None]
+    return {"joules": round(sum(counted), 1)} if counted else {}

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from optuna.storages import BaseStorage
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.finalists.distillation import distilling, find_student
+from optuna_nas.finalists.distillation import capped, distilling, expect_classifier, find_student
 from optuna_nas.finalists.finalist import Finalist
-from optuna_nas.finalists.pruning import prune
+from optuna_nas.finalists.pruning import check_ratio, prune
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.retraining import Retraining
-from optuna_nas.finalists.tuning import tune
+from optuna_nas.finalists.tuning import tune, tuning
+from optuna_nas.samplers.proposing import check_least
 from optuna_nas.study import Search
 from optuna_nas.study.training import OnEpoch
 
@@ -30,6 +31,9 @@ class Further:
         distil: Whether the smallest of the other finalists is trained with it as a teacher.
         students: Trials of a search for a student under `caps`, instead; 0 for none.
         caps: As in `find_student`.
+
+    Raises:
+        DescriptionError: A number out of its range.
     """
 
     tune: int = 0
@@ -37,6 +41,30 @@ class Further:
     distil: bool = False
     students: int = 0
     caps: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("tune", "students"):
+            check_least(name, getattr(self, name), 0)
+        if self.prune is not None:
+            check_ratio(self.prune)
+
+    def check(self, search: Search, finalists: Sequence[Finalist]) -> None:
+        """Find out, before anything is trained, whether it can be made of these.
+
+        Raises:
+            DescriptionError: It cannot.
+        """
+        if self.tune:
+            tuning(search, finalists[0])
+        if self.distil and len(finalists) < 2:
+            raise DescriptionError(
+                f"expected a finalist beside {finalists[0].name} to be taught by it, got none; "
+                "take more of them, or leave distil out"
+            )
+        if self._teaches:
+            expect_classifier(search)
+        for name, value in self.caps.items():
+            capped(search, name, value)
 
     def __call__(
         self,
@@ -80,7 +108,7 @@ def _smallest(trained: Sequence[Retrained], teacher: Retrained) -> Finalist:
     others = [one for one in trained if one is not teacher and one.trained]
     if not others:
         raise DescriptionError(
-            f"expected a finalist beside {teacher.finalist.name} to be taught by it, got none; "
-            "take more of them, or leave distil out"
+            f"expected a finalist beside {teacher.finalist.name} that is trained, got none; see "
+            "the warnings of the command without distil"
         )
     return min(others, key=lambda one: one.mean("parameters")).finalist

@@ -29,7 +29,15 @@ from optuna_nas.study import Search
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.training import OnEpoch
 
-__all__ = ["SMALLER", "Distilled", "Teacher", "distilling", "find_student"]
+__all__ = [
+    "SMALLER",
+    "Distilled",
+    "Teacher",
+    "capped",
+    "distilling",
+    "expect_classifier",
+    "find_student",
+]
 
 SMALLER = 0.5
 """Most weights of a student, as a share of its teacher's, where no cap is given."""
@@ -113,6 +121,22 @@ def distilling(
     Raises:
         DescriptionError: The search's recipe is no `Classifier`, or the teacher is not trained.
     """
+    expect_classifier(search)
+    module = search.module
+    if teacher.best is None:
+        raise DescriptionError(f"expected a trained teacher, got {teacher.finalist.name} without")
+    own = dict(module.keywords) if isinstance(module, partial) else {}
+    seed = teacher.best
+    taught = Teacher(teacher.trainings[str(seed)], lambda: candidate(teacher, seed).network)
+    return partial(Distilled, teacher=taught, temperature=temperature, share=share, **own)
+
+
+def expect_classifier(search: Search) -> None:
+    """See to it that students of a search can learn logits.
+
+    Raises:
+        DescriptionError: Its recipe is no `Classifier`.
+    """
     module = search.module
     made = module.func if isinstance(module, partial) else module
     if not (isinstance(made, type) and issubclass(made, Classifier)):
@@ -120,12 +144,6 @@ def distilling(
             "expected a search whose module is a Classifier, whose logits a student can learn, "
             f"got {module!r}"
         )
-    if teacher.best is None:
-        raise DescriptionError(f"expected a trained teacher, got {teacher.finalist.name} without")
-    own = dict(module.keywords) if isinstance(module, partial) else {}
-    seed = teacher.best
-    taught = Teacher(teacher.trainings[str(seed)], lambda: candidate(teacher, seed).network)
-    return partial(Distilled, teacher=taught, temperature=temperature, share=share, **own)
 
 
 def find_student(
@@ -138,7 +156,8 @@ def find_student(
 ) -> Finalist:
     """Search the space for the network under a cap that learns best from a teacher.
 
-    The study is `<name>@students/<teacher>`; repeated, it goes on until there are so many trials.
+    The study is `<name>@students/<teacher>, <caps>`; repeated, it goes on until there are so many
+    trials.
 
     Args:
         search: The search that found the teacher.
@@ -156,12 +175,13 @@ def find_student(
         DescriptionError: An unknown objective, no trial within the caps, or as in `distilling`.
     """
     caps = caps or {"parameters": SMALLER * teacher.mean("parameters")}
+    asked = ", ".join(f"{name} {value:g}" for name, value in caps.items())
     own = replace(
         search,
-        name=f"{search.name}@students/{teacher.finalist.name}",
+        name=f"{search.name}@students/{teacher.finalist.name}, {asked}",
         module=distilling(search, teacher),
         objectives=[uncapped(search.optimised[judge(search)])],
-        constraints=[_capped(search, name, value) for name, value in caps.items()],
+        constraints=[capped(search, name, value) for name, value in caps.items()],
         estimator=FromScratch(),
         fidelity=search.budget,
         sampler="tpe",
@@ -174,15 +194,24 @@ def find_student(
     whole = teacher.finalist
     return replace(
         found,
-        name=f"student {best.number} of {whole.name}",
+        name=f"student {best.number} of {whole.name}, {asked}",
         role="distilled",
         searched={},
         studies=(*whole.studies, study.study_name),
     )
 
 
-def _capped(search: Search, name: str, value: float) -> Objective:
-    """An objective with a cap: as the search measures it, where it does."""
+def capped(search: Search, name: str, value: float) -> Objective:
+    """An objective with a cap: as the search measures it, where it does.
+
+    Args:
+        search: The search.
+        name: Of the objective.
+        value: The worst that is good enough.
+
+    Raises:
+        DescriptionError: There is none of that name.
+    """
     known = {objective.name: objective for objective in search.measured}
     objective = known.get(name) or resolve(name)
     if objective.direction == "maximize":

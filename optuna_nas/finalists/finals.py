@@ -80,7 +80,7 @@ def run_finals(
     study: optuna.Study,
     chosen: Sequence[Record],
     recipe: Retraining | None = None,
-    references: Mapping[str, Callable[[], nn.Module]] | None = None,
+    references: Mapping[str, nn.Module | Callable[[], nn.Module]] | None = None,
     compare: bool = True,
     against_random: bool = False,
     further: Further | None = None,
@@ -97,7 +97,8 @@ def run_finals(
         study: Its study.
         chosen: Trials of its front.
         recipe: How all of them are trained.
-        references: Networks of the user's own to compare with, name -> what makes one.
+        references: Networks of the user's own to compare with, name -> network, such as a
+            pretrained one, or what makes one.
         compare: Whether baselines are trained too.
         against_random: Whether random search of the same cost is run, and its best compared.
         further: What else is made of the best finalist.
@@ -112,6 +113,8 @@ def run_finals(
     recipe = recipe or Retraining()
     folder = _folder(search, study)
     finalists = [of_trial(study, record, search.space) for record in chosen]
+    further = further or Further()
+    further.check(search, finalists)
     others = baselines(search, chosen, recipe.seeds, references or {}) if compare else []
     if against_random:
         progress("random search of the same cost")
@@ -124,7 +127,7 @@ def run_finals(
         return recipe(search, finalist, storage, folder / "weights", on_epoch)
 
     trained = [train(finalist, recipe) for finalist in finalists]
-    made = (further or Further())(search, storage, list(trained), recipe, on_epoch)
+    made = further(search, storage, list(trained), recipe, on_epoch)
     trained += [train(finalist, own) for finalist, own in made]
     trained += [train(finalist, recipe) for finalist in others]
     ended = []
@@ -156,9 +159,7 @@ def _finish(
         retrained = measure(retrained, search, study)
     except MeasurementError as error:
         notes.append(f"measure it again by the same command on a quiet machine: {error}")
-    has_test = (
-        type(retrained.search.data).test_dataloader is not LightningDataModule.test_dataloader
-    )
+    has_test = _has_test(retrained.search.data)
     tested = sealed_test(study, retrained, reason) if has_test else {}
     notes += [] if has_test else ["the data has no test split"]
     finalist = retrained.finalist
@@ -170,6 +171,13 @@ def _finish(
         notes += refused
     register(retrained, best, own, forms, tested, cost)
     return Final(retrained, tested, forms, own, notes, cost)
+
+
+def _has_test(data: LightningDataModule) -> bool:
+    """Whether there is a test split, as far as data says without being set up."""
+    sizes = getattr(data, "split_sizes", {})
+    own = type(data).test_dataloader is not LightningDataModule.test_dataloader
+    return own and sizes.get("test") != 0
 
 
 def _exported(before: Mapping[str, Any], retrained: Retrained, folder: Path) -> list[Form]:

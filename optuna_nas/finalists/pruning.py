@@ -16,7 +16,7 @@ from optuna_nas.finalists.evaluation import candidate
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.retrained import Retrained
 
-__all__ = ["Pruned", "prune"]
+__all__ = ["Pruned", "check_ratio", "prune"]
 
 
 class Pruned:
@@ -52,8 +52,7 @@ def prune(retrained: Retrained, ratio: float = 0.5) -> Finalist:
         DescriptionError: The ratio is out of range, or the finalist is not trained.
         MeasurementError: The package torch-pruning is not installed, or cannot follow the network.
     """
-    if not 0 < ratio < 1:
-        raise DescriptionError(f"expected a ratio between 0 and 1, got ratio={ratio}")
+    check_ratio(ratio)
     require("prune", "torch_pruning")
     best = retrained.best
     if best is None:
@@ -68,6 +67,16 @@ def prune(retrained: Retrained, ratio: float = 0.5) -> Finalist:
         whole.hyperparameters,
         studies=(*whole.studies, retrained.study.study_name),
     )
+
+
+def check_ratio(ratio: float) -> None:
+    """See to it that something is cut, and something left.
+
+    Raises:
+        DescriptionError: It is not.
+    """
+    if not 0 < ratio < 1:
+        raise DescriptionError(f"expected a ratio between 0 and 1, got ratio={ratio}")
 
 
 def _cut(network: nn.Module, example: Tensor, ratio: float) -> nn.Module:

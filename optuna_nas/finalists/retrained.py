@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 
+from optuna_nas.finalists.cost import energy
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.reporting.front import reached, totals
 from optuna_nas.study import Search
@@ -74,10 +75,11 @@ class Retrained:
 
     @property
     def cost(self) -> dict[str, Any]:
-        """Epochs of the trainings, each counted once, and the seconds that they took."""
+        """Epochs of the trainings, each counted once; the seconds and joules that they took."""
         return {
             "epochs": sum(map(reached, self.trained.values())),
             "seconds": round(totals(self.study).seconds, 1),
+            **energy(self.study),
         }
 
     @property

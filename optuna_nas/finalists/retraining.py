@@ -15,7 +15,7 @@ from optuna.distributions import IntDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.exceptions import DescriptionError, StudyError
 from optuna_nas.finalists.callbacks import Averaging, KeepBest
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.retrained import MEASURED, Retrained, judge
@@ -146,13 +146,19 @@ class Retraining:
         inherits = self.fine_tune and isinstance(finalist.space, Given)
         estimator = _inheriting(search, storage) if inherits else None
         own = self.search(search, finalist, weights, estimator)
-        study = own.study(storage)
+        try:
+            study = own.study(storage)
+        except StudyError as error:
+            raise StudyError(
+                f"{error}; another recipe can be tried beside it under another label "
+                "(Retraining(label=...), --label NAME)"
+            ) from None
         requeue(study)
         under_way = TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING
         begun = {_seed(trial) for trial in study.get_trials(deepcopy=False, states=under_way)}
         for seed in range(self.seeds):
             if seed not in begun:
-                study.enqueue_trial({PARAMETER: seed})
+                study.enqueue_trial({PARAMETER: seed}, user_attrs=_continuing(study, seed))
         while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             own.run(trials=1, storage=storage, on_epoch=on_epoch)
         return self.read(own, finalist, study)
@@ -243,6 +249,15 @@ def _kept(objectives: Sequence[Objective]) -> list[Objective]:
 
 def _uncapped(terms: Any) -> tuple[tuple[Objective, float], ...]:
     return tuple((uncapped(resolve(part)), weight) for part, weight in terms)
+
+
+def _continuing(study: optuna.Study, seed: int) -> dict[str, int]:
+    """What a training takes up again that was lost so often that nobody else does."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    lost = [
+        t.number for t in ended if _seed(t) == seed and t.user_attrs.get("outcome") != "failed"
+    ]
+    return {"continues": lost[-1]} if lost else {}
 
 
 def _seed(trial: optuna.trial.FrozenTrial) -> Any:

@@ -1,6 +1,7 @@
 """What a study found, what it cost and how it went, from storage alone.
 
-    Study -> records -> front, hypervolume, totals -> table, live view, plots, HTML, dashboard
+    Study -> records -> front, hypervolume, totals -> table, live view, plots, dashboard
+                                                   -> sections -> HTML
 
 Nothing here needs the Search that made the study. Plotly is loaded when a figure is asked for.
 """
@@ -22,6 +23,7 @@ from optuna_nas.reporting.front import (
 from optuna_nas.reporting.pace import pace
 
 if TYPE_CHECKING:
+    from optuna_nas.reporting.artifacts import attach
     from optuna_nas.reporting.dashboard import serve
     from optuna_nas.reporting.diagrams import diagram, save_diagram
     from optuna_nas.reporting.feasibility import feasibility_table
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 _HOME = {
     "LiveView": "live",
     "Panels": "panels",
+    "attach": "artifacts",
     "diagram": "diagrams",
     "feasibility_table": "feasibility",
     "finals": "finalists",
@@ -74,6 +77,7 @@ __all__ = [
     "LiveView",
     "Panels",
     "Totals",
+    "attach",
     "diagram",
     "feasibility_table",
     "finals",

@@ -7,6 +7,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -91,22 +92,27 @@ def _render(study: optuna.Study, space: Callable[[Any], Any] | None) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS
-    seen, plotly, script = see(study, space), get_plotlyjs(), _script(environment)
+    seen, script = see(study, space), _script(environment)
     return environment.get_template("report.html").render(
         name=study.study_name,
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        seen=seen,
+        sized=seen.sized,
         totals=seen.totals,
         supernet=seen.supernet,
         objectives=seen.objectives,
         sections=list(SECTIONS),
         script=script,
-        plotly=packed(plotly),
+        plotly=_plotly(),
         details=packed(details(seen)),
-        policy=_policy(script, plotly),
+        policy=_policy(script, get_plotlyjs()),
         **{name: section(seen) for name, section in SECTIONS.items()},
     )
+
+
+@cache
+def _plotly() -> Markup:
+    return packed(get_plotlyjs())
 
 
 def _script(environment: Environment) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from optuna_nas.study.record import records
 __all__ = ["Preference", "Preferences", "preferences"]
 
 DRAWS = 200
+SECONDS = 5.0
+"""For drawing them, at most."""
 FIRST = 10
 """Trials before which no sampler that we know of has anything to learn from."""
 FEWEST = 5
@@ -73,8 +76,9 @@ class Preferences(NamedTuple):
 def preferences(study: optuna.Study, space: Callable[[Any], Any] | None = None) -> Preferences:
     """Compare the networks of a front with random ones, by their nodes or by their parameters.
 
-    With the space, 200 networks are drawn from it, whether or not they keep the caps of the
-    search. Without it, the first ten trials stand for random ones, or all of a random search.
+    With the space, 200 networks are drawn from it, or as many as five seconds allow, whether or
+    not they keep the caps of the search. Without it, or where it cannot be drawn from outside of
+    a study, the first ten trials stand for random ones, or all of a random search.
     Where spaces return modules there are no nodes, so parameters are compared; those that only
     some networks have are compared among these. The last node, which is what all networks of a
     space end with, does not count.
@@ -100,8 +104,8 @@ class _Network(NamedTuple):
 
 
 def _random(study: optuna.Study, space: Callable[[Any], Any] | None) -> tuple[list[_Network], str]:
-    if space is not None:
-        return _drawn(space), f"{DRAWS} random networks"
+    if space is not None and len(found := _drawn(space)) >= FEWEST:
+        return found, f"{len(found)} random networks"
     search = study.user_attrs.get("search") or {}
     everything = records(study)
     if search.get("sampler") != "random":
@@ -117,10 +121,12 @@ def _random(study: optuna.Study, space: Callable[[Any], Any] | None) -> tuple[li
 
 
 def _drawn(space: Callable[[Any], Any]) -> list[_Network]:
-    rng = np.random.default_rng(0)
-    found = []
+    rng, ends = np.random.default_rng(0), time.monotonic() + SECONDS
+    found: list[_Network] = []
     for _ in range(DRAWS):
-        with suppress(SpaceError):  # of a space in which some draws are no network
+        if time.monotonic() > ends:
+            break
+        with suppress(SpaceError):  # some draws are no network, or it needs data or weights
             proposal = draw(space, heir((), 1.0, rng))
             drawn = proposal.drawn if isinstance(proposal.drawn, Architecture) else None
             found.append(_Network(drawn, proposal.params))

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from optuna_nas.reporting.text import one_line, with_spread
+from optuna_nas.reporting.text import one_line, short, with_spread
 from optuna_nas.reporting.trust import unit_of
 from optuna_nas.study.record import Record
 
@@ -32,10 +32,10 @@ ACCENT = "#3b82f6"
 FILL = "rgba(59, 130, 246, 0.12)"
 COLOURS = {
     "front": ACCENT,
-    "trained": "rgba(125, 133, 144, 0.65)",
+    "trained": "rgba(125, 133, 144, 0.5)",
     "unfinished": "rgba(125, 133, 144, 0.35)",
-    "pruned": "rgba(217, 144, 60, 0.75)",
-    "rejected": "rgba(205, 92, 92, 0.75)",
+    "pruned": "rgba(217, 144, 60, 0.6)",
+    "rejected": "rgba(205, 92, 92, 0.6)",
 }
 TEXT = "#7d8590"
 GRID = "rgba(125, 133, 144, 0.2)"
@@ -95,7 +95,7 @@ def cost_axis(title: str, values: Sequence[float], **options: Any) -> dict[str, 
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) < 5 else (1,)
     ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
-    texts = [f"{tick:g}" for tick in ticks]
+    texts = [short(tick) for tick in ticks]
     return axis(title, type="log", tickvals=ticks, ticktext=texts, **options)
 
 

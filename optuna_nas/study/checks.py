@@ -16,12 +16,12 @@ from optuna_nas.study.estimator import Estimator
 from optuna_nas.study.hyperparameters import check_hyperparameters
 
 if TYPE_CHECKING:
-    from optuna_nas.study.search import Search
+    from optuna_nas.study.definition import Definition
 
 __all__ = ["check_parts"]
 
 
-def check_parts(search: Search) -> None:
+def check_parts(search: Definition) -> None:
     """Refuse a search whose parts do not fit together.
 
     Raises:
@@ -38,7 +38,7 @@ def check_parts(search: Search) -> None:
     search.estimator.check(search)
 
 
-def _check_kinds(search: Search) -> None:
+def _check_kinds(search: Definition) -> None:
     if not search.name:
         raise DescriptionError("expected a name for the search, got an empty one")
     if not callable(search.space):
@@ -50,13 +50,18 @@ def _check_kinds(search: Search) -> None:
             "expected an estimator such as optuna_nas.supernet.OneShot(), "
             f"got {search.estimator!r}"
         )
+    if not (search.logger is None or callable(search.logger)):
+        raise DescriptionError(
+            "expected logger as a function of the study's name and the trial's number that "
+            f"returns a Lightning Logger, got {search.logger!r}"
+        )
     if not isinstance(search.checkpoints, str | os.PathLike | bool | None):
         raise DescriptionError(
             f"expected checkpoints as a folder, or None for none, got {search.checkpoints!r}"
         )
 
 
-def _check_numbers(search: Search) -> None:
+def _check_numbers(search: Definition) -> None:
     for name in ("max_failures", "samples", "seed", "trials"):
         if getattr(search, name) < 0:
             raise DescriptionError(f"expected {name} of at least 0, got {getattr(search, name)}")
@@ -68,7 +73,7 @@ def _check_numbers(search: Search) -> None:
         raise DescriptionError(f"expected threads >= 1, got {search.threads}")
 
 
-def _check_objectives(search: Search) -> None:
+def _check_objectives(search: Definition) -> None:
     if not search.optimised:
         raise DescriptionError("expected at least one objective, got none")
     names = [o.name for o in (*search.optimised, *search.capped)]

@@ -14,12 +14,12 @@ from optuna_nas.objectives.candidate import Candidate
 from optuna_nas.objectives.objective import STAGES, Objective
 
 if TYPE_CHECKING:
-    from optuna_nas.study.search import Search
+    from optuna_nas.study.definition import Definition
 
 __all__ = ["counters"]
 
 
-def counters(search: Search) -> dict[str, Callable[[Any], float] | None]:
+def counters(search: Definition) -> dict[str, Callable[[Any], float] | None]:
     """What of a search's objectives is known without training, as `samplers.Predictor` asks.
 
     Returns:
@@ -31,7 +31,7 @@ def counters(search: Search) -> dict[str, Callable[[Any], float] | None]:
     return {o.name: partial(_count, search, o) if isinstance(o, exact) else None for o in known}
 
 
-def _count(search: Search, objective: Objective, drawn: Any) -> float:
+def _count(search: Definition, objective: Objective, drawn: Any) -> float:
     """The value for a network; NaN where only its trial can tell, such as for a module."""
     if not isinstance(drawn, Architecture):
         return math.nan

@@ -11,6 +11,7 @@ import optuna
 from optuna_nas.objectives import Candidate
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.training import OnEpoch
     from optuna_nas.study.trial import TrialRun
@@ -72,7 +73,7 @@ class Estimator(abc.ABC):
         """Arguments of a search that differ in a run of seconds, where it says none."""
 
     @abc.abstractmethod
-    def check(self, search: Search) -> None:
+    def check(self, search: Definition) -> None:
         """Find out whether the other parts of a search go with it.
 
         Raises:
@@ -80,7 +81,7 @@ class Estimator(abc.ABC):
         """
 
     @abc.abstractmethod
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         """What, beside network, data and recipe, tells its values from others, as JSON.
 
         Where it is not training from scratch, `estimator` is one of the keys.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import optuna
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.loggers import Logger
 
 from optuna_nas import samplers
 from optuna_nas.exceptions import DescriptionError
@@ -22,10 +24,12 @@ from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
 from optuna_nas.study.energy import EnergyCount
 from optuna_nas.study.estimator import Estimation, Estimator
+from optuna_nas.study.loggers import logging_to
 from optuna_nas.study.mishaps import Diverged, in_smaller_steps, is_out_of_memory
 from optuna_nas.study.training import OnEpoch, fit
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.trial import TrialRun
 
@@ -42,7 +46,7 @@ class FromScratch(Estimator):
     def smoke(self) -> Mapping[str, Any]:
         return {"trials": 12, "fidelity": Budget((1, 2))}
 
-    def check(self, search: Search) -> None:
+    def check(self, search: Definition) -> None:
         thaws = isinstance(search.make_pruner(), FreezeThaw)
         if thaws and not isinstance(search.make_sampler(), samplers.Predictor):
             raise DescriptionError(
@@ -50,7 +54,7 @@ class FromScratch(Estimator):
                 f"pruner='freeze-thaw', got {search.sampler!r}; use sampler='predictor'"
             )
 
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         return dict(search.budget.describe_training())
 
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:
@@ -139,20 +143,22 @@ class Training(Estimation):
         pruning = PruningCallback(run.trial, monitors, known, run.on_epoch)
         checkpoints = self._checkpoints(pruning)
         try:
-            return fit(
-                partial(search.make_module, hyperparameters=run.hyperparameters),
-                candidate.network,
-                candidate.input_shape,
-                data,
-                pruning,
-                budget=search.budget,
-                seed=run.seed,
-                data_seed=search.seed,
-                arguments=arguments,
-                threads=search.threads,
-                checkpoints=checkpoints,
-                beside=[self._energy],
-            )
+            with self._logger() as logger:
+                return fit(
+                    partial(search.make_module, hyperparameters=run.hyperparameters),
+                    candidate.network,
+                    candidate.input_shape,
+                    data,
+                    pruning,
+                    budget=search.budget,
+                    seed=run.seed,
+                    data_seed=search.seed,
+                    arguments=arguments,
+                    threads=search.threads,
+                    checkpoints=checkpoints,
+                    beside=[self._energy],
+                    logger=logger,
+                )
         finally:
             self._reached = max(pruning.epochs, self._resumed.epochs)
             finite = all(map(math.isfinite, pruning.metrics.values()))
@@ -166,6 +172,13 @@ class Training(Estimation):
     def _pauses(self) -> bool:
         """Whether a network that the pruner stops may be taken up again."""
         return isinstance(self._run.trial.study.pruner, FreezeThaw)
+
+    def _logger(self) -> AbstractContextManager[Logger | None]:
+        trial = self._run.trial
+        about = {"trial": trial.number, "network": trial.user_attrs["network"], **trial.params}
+        measured = {name: m["value"] for name, m in self._run.measurements.items()}
+        name = trial.study.study_name
+        return logging_to(self._run.search.logger, name, self._run.root, about, measured)
 
     def _checkpoints(self, pruning: PruningCallback) -> Checkpoints | None:
         """What saves the training, once it is known what it goes on from."""

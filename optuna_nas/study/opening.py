@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -18,14 +20,20 @@ from optuna.storages import (
     JournalStorage,
     RDBStorage,
 )
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.chunks import ChunkedStorage
 from optuna_nas.study.journal import FileJournal, RedisJournal
 from optuna_nas.study.relational import Relational
 
-__all__ = ["connect", "in_memory", "masked", "working"]
+__all__ = ["connect", "failed_storage", "in_memory", "masked", "working"]
 
 JOURNALS = (".log", ".journal")
 """Endings of the files that are made as journals."""
@@ -39,6 +47,10 @@ POSTGRESQL = {
 """After how long a network that hangs counts as broken: a minute, instead of hours."""
 SERVER_SECONDS = 10.0
 """How long the server of a gRPC proxy may take to answer."""
+MAKING_SECONDS = 2.0
+"""How long another process may take to make the tables of a new database."""
+DRIVERS = ("grpc", "redis", "sqlalchemy")
+"""Packages whose errors are those of storages."""
 EXTRAS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "grpc": "grpc"}
 
 
@@ -99,6 +111,17 @@ def working(storage: str | BaseStorage) -> Iterator[None]:
         ) from error
 
 
+def failed_storage(error: Exception) -> StudyError | None:
+    """What a storage that fails in the midst of a run raises, as one readable error."""
+    raised = type(error).__module__.partition(".")[0]
+    if not (isinstance(error, StorageInternalError) or raised in DRIVERS):
+        return None
+    return StudyError(
+        f"the storage failed: {_first_line(error.__cause__ or error)}; "
+        "when it is there again, the same command goes on"
+    )
+
+
 def in_memory(storage: BaseStorage) -> bool:
     """Whether a storage ends with this process."""
     backend = getattr(storage, "_backend", storage)
@@ -123,9 +146,20 @@ def _open(url: str) -> BaseStorage:
     if "://" not in url and (Path(url).is_file() or url.endswith(JOURNALS)):
         return JournalStorage(FileJournal(str(Path(url).absolute())))
     if _scheme(url) in ("mysql", "mariadb"):
-        return Relational(ChunkedStorage(url, engine_kwargs={"pool_pre_ping": True}))
+        return Relational(_made(ChunkedStorage, url, pool_pre_ping=True))
     options = {"connect_args": POSTGRESQL} if _scheme(url) == "postgresql" else {}
-    return Relational(RDBStorage(url, engine_kwargs=options))
+    return Relational(_made(RDBStorage, url, **options))
+
+
+def _made(kind: type[RDBStorage], url: str, **engine: Any) -> RDBStorage:
+    """Open a database; once more where another process was making its tables just then."""
+    try:
+        return kind(url, engine_kwargs=engine)
+    except (OperationalError, ProgrammingError, IntegrityError) as error:
+        if not re.search("exist|duplicate|unique", str(error), re.IGNORECASE):
+            raise
+        time.sleep(MAKING_SECONDS)
+        return kind(url, engine_kwargs=engine)
 
 
 def _redis(url: str) -> BaseStorage:

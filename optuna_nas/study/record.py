@@ -12,8 +12,9 @@ User attributes of a trial:
 | `training` | identifies the training: network, recipe, data, budget |
 | `provenance` | `seed`, `device` (fingerprint), `versions` (of the libraries) |
 | `measurements` | name -> `value`, `unit`, `spread` and how it was measured |
-| `spent` | `epochs` trained by this trial itself, `seconds` from start to end, and `joules` of \
-its training by the counter of the whole device, where there is one |
+| `spent` | `epochs` trained by this trial itself, `seconds` from start to end, of which \
+`measuring` on the device, and `joules` of its training by the counter of the whole device, where \
+there is one |
 | `resumed` | where it continues another: `epochs` of the checkpoint, or 0 and the `reason` |
 | `outcome`, `ended` | one word of `OUTCOMES`, and a sentence saying why the trial ended |
 | `reused_from` | number of the trial whose training was used again |

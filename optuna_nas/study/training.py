@@ -19,6 +19,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
@@ -95,6 +96,7 @@ def fit(
     threads: int | None = None,
     checkpoints: Checkpoints | None = None,
     beside: Sequence[Callback] = (),
+    logger: Logger | None = None,
 ) -> dict[str, float]:
     """Train a network for at most its budget, and return what was logged last.
 
@@ -111,6 +113,7 @@ def fit(
         threads: Threads that PyTorch may use; as many as it does by default.
         checkpoints: Saves the training, and says what it goes on from; None for neither.
         beside: Further callbacks, of this training alone.
+        logger: Its logger, where it has one of its own.
 
     Raises:
         optuna.TrialPruned: The pruner ended the trial.
@@ -123,6 +126,7 @@ def fit(
         give_way = GiveWay()
         fidelity = Fidelity(budget, data_seed, give_way.clock)
         own |= fidelity.trainer_arguments
+        own |= {} if logger is None else {"logger": logger}
         callbacks = [
             give_way,
             ChannelsLast(),

@@ -29,6 +29,7 @@ from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
 from optuna_nas.study.mishaps import within
+from optuna_nas.study.opening import masked
 from optuna_nas.study.record import noted
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
 from optuna_nas.study.weights import save_weights, weights_path
@@ -74,6 +75,7 @@ class TrialRun:
         self.measurements: dict[str, dict[str, Any]] = {}
         self.hyperparameters: dict[str, Any] = {}
         self._estimation: Estimation | None = None
+        self._measuring = 0.0
 
     def __call__(self) -> list[float]:
         """Run the trial and return its objective values, in the order of the search.
@@ -201,7 +203,9 @@ class TrialRun:
         for objective in self.search.measured:
             if objective.stage != stage:
                 continue
+            began = time.monotonic()
             measurement = objective(candidate)
+            self._measuring += objective.on_device * (time.monotonic() - began)
             candidate.measured[objective.name] = measurement
             self._note(objective, measurement)
             violation = objective.violation(measurement.value)
@@ -244,8 +248,8 @@ class TrialRun:
             self._end("interrupted", f"the storage failed: {error}"[:2000])
             raise
         except Exception as error:
-            self.note("traceback", "".join(traceback.format_exception(error))[-8000:])
-            self._end("failed", f"{type(error).__name__}: {error}"[:2000])
+            self.note("traceback", masked("".join(traceback.format_exception(error)))[-8000:])
+            self._end("failed", masked(f"{type(error).__name__}: {error}")[:2000])
             raise
 
     def _end(self, outcome: str, reason: str) -> None:
@@ -253,6 +257,8 @@ class TrialRun:
         self.note("measurements", self.measurements)
         seconds = time.monotonic() - self.started
         spent = {"epochs": 0, "seconds": round(seconds, 3)}
+        if self._measuring:
+            spent["measuring"] = round(self._measuring, 3)
         if self._estimation is not None:
             spent["epochs"] = self._estimation.epochs
             if (joules := self._estimation.joules) is not None:

@@ -24,6 +24,7 @@ from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.training import Trained
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.training import OnEpoch
     from optuna_nas.study.trial import TrialRun
@@ -112,10 +113,10 @@ class _Rewards(Estimator):
     def smoke(self) -> Mapping[str, Any]:
         return {}
 
-    def check(self, search: Search) -> None:
+    def check(self, search: Definition) -> None:
         """It goes with what `OneShot` goes with."""
 
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         return {"estimator": {"class": type(self).__qualname__}}
 
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:

@@ -21,6 +21,7 @@ from optuna_nas.supernet.one_shot import shared_weights
 from optuna_nas.supernet.store import SharedWeights, fingerprint_of, read
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.trial import TrialRun
 
@@ -47,7 +48,7 @@ class FineTuned(FromScratch):
         """SHA-256 of the weights, in hexadecimal."""
         return fingerprint_of(read(self.weights)["weights"])
 
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         described = {"class": type(self).__qualname__, "weights": self.fingerprint}
         return {"estimator": described, **super().describe(search)}
 

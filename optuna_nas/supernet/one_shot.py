@@ -37,6 +37,7 @@ from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.training import Trained, drawing_of, train
 
 if TYPE_CHECKING:
+    from optuna_nas.study.definition import Definition
     from optuna_nas.study.search import Search
     from optuna_nas.study.trial import TrialRun
 
@@ -90,7 +91,7 @@ class OneShot(Estimator):
         alternate = self.alternate and Alternation(rounds=1, trials=4, epochs=1)
         return {"trials": 12, "estimator": replace(self, epochs=2, alternate=alternate)}
 
-    def check(self, search: Search) -> None:
+    def check(self, search: Definition) -> None:
         if search.fidelity is not None:
             raise DescriptionError(
                 "expected no fidelity beside OneShot, which does not train networks one by one, "
@@ -112,7 +113,7 @@ class OneShot(Estimator):
                 f"'validation_loss', got {', '.join(o.name for o in search.measured)}"
             )
 
-    def describe(self, search: Search) -> dict[str, Any]:
+    def describe(self, search: Definition) -> dict[str, Any]:
         return {"estimator": describe(self)}
 
     def prepare(self, search: Search, study: optuna.Study, on_epoch: OnEpoch | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import optuna
 import pytest
@@ -11,7 +13,9 @@ import torch
 from torch import nn
 
 import optuna_nas as nas
-from optuna_nas.finalists import Finals
+from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists import Finals, baselines
+from optuna_nas.finalists.evaluation import candidate
 from optuna_nas.finalists.references import (
     control,
     mobilenet_v3_small,
@@ -37,6 +41,35 @@ def test_random_search_gets_what_the_search_has_spent(finish: Finish, study: opt
     again = finish(replace(RECIPE, seeds=1), against_random=True)
     assert len(other.trials) == trials and again.as_json() == finals.as_json()
     assert finals.verdict != "Nothing was compared with the finalists."
+
+
+def test_a_pretrained_reference_is_trained_on_from_its_weights(
+    search: nas.Search, study: optuna.Study, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    pretrained = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    before = {name: weight.clone() for name, weight in pretrained.state_dict().items()}
+    own = {"pretrained": pretrained, "made": lambda: pretrained}
+    given = [one for one in baselines(search, [], 1, own) if one.name in own]
+    slow = partial(nas.model.Classifier, learning_rate=1e-9)
+    train = replace(RECIPE, module=slow, average=None)
+    for one in given:
+        found = train(search, one, optuna.storages.InMemoryStorage(), tmp_path)
+        for seed in (0, 1):
+            for name, weight in candidate(found, seed).network.state_dict().items():
+                assert torch.allclose(weight, before[name], atol=1e-5)
+    fast = replace(RECIPE, seeds=1)
+    fast(search, given[0], optuna.storages.InMemoryStorage(), tmp_path)
+    assert all(torch.equal(weight, before[n]) for n, weight in pretrained.state_dict().items())
+    torch.manual_seed(1)
+    other = {"pretrained": nn.Sequential(nn.Flatten(), nn.Linear(64, 10))}
+    (changed,) = (one for one in baselines(search, [], 1, other) if one.name in other)
+    described = [train.search(search, one, tmp_path).description for one in (given[0], changed)]
+    assert described[0] != described[1]
+    with pytest.raises(DescriptionError, match=r"references = \{name: network, or function"):
+        baselines(search, [], 1, {"none": "resnet50"})
+    with pytest.raises(DescriptionError, match=r"references = .*got \['resnet50'\]"):
+        baselines(search, [], 1, ["resnet50"])
 
 
 @pytest.mark.parametrize("make", [resnet18, mobilenet_v3_small])

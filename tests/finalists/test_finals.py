@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import lightning
 import numpy as np
 import optuna
 import pytest
@@ -24,6 +25,7 @@ from optuna_nas.finalists import (
     choose_finalists,
     run_finals,
 )
+from optuna_nas.finalists.finals import _has_test
 from optuna_nas.reporting import finals_table, plot_finalists
 from tests.finalists.conftest import RECIPE, describe_search
 
@@ -109,7 +111,7 @@ def test_another_recipe_or_other_data_under_one_label_are_refused(
     finish: Finish, study: optuna.Study
 ) -> None:
     finish()
-    with pytest.raises(StudyError, match=r"fidelity.epochs: 2 -> 3"):
+    with pytest.raises(StudyError, match=r"(?s)fidelity.epochs: 2 -> 3.*--label NAME"):
         finish(replace(RECIPE, epochs=3))
     data = nas.datasets.Digits(validation=0.3, batch_size=128)
     other = describe_search(data=data)
@@ -163,6 +165,13 @@ def test_a_network_without_a_graph_is_rebuilt_from_its_program(tmp_path: Path) -
     )
     script = [sys.executable, "rebuild.py"]
     assert subprocess.run(script, cwd=final.folder, timeout=120).returncode == 0
+
+
+def test_data_without_a_test_split_is_said_to_have_none() -> None:
+    x, y = np.zeros((40, 3)), np.arange(40) % 2
+    assert _has_test(nas.datasets.ArrayDataModule(x, y))
+    assert not _has_test(nas.datasets.ArrayDataModule(x, y, test=0))
+    assert not _has_test(lightning.LightningDataModule())
 
 
 class Bessel(nn.Module):

@@ -100,6 +100,11 @@ def test_what_cannot_be_made_is_refused(
     other = describe_search(module=nas.model.Regressor, objectives=["mae", "parameters"])
     with pytest.raises(DescriptionError, match="module is a Classifier"):
         distilling(other, retrained)
+    for wrong in ({"prune": 1.5}, {"tune": -1}, {"students": -1}):
+        with pytest.raises(DescriptionError, match="expected"):
+            Further(**wrong)
+    with pytest.raises(DescriptionError, match="got 'speed'"):
+        Further(caps={"speed": 1.0}).check(search, [retrained.finalist])
     with pytest.raises(DescriptionError, match="argument among learning_rate"):
         tuning(replace(search, module=lambda network: None), retrained.finalist)
 
@@ -112,7 +117,7 @@ def test_a_student_is_searched_under_a_cap(
     teacher, student = (final.retrained for final in finals.finals)
     assert student.finalist.role == "distilled" and finals.finals[1].tested
     assert student.mean("parameters") <= 2_000
-    name = f"small@students/{teacher.finalist.name}"
+    name = f"small@students/{teacher.finalist.name}, parameters 2000"
     searched = optuna.load_study(study_name=name, storage=study._storage)
     assert student.digest in {t.user_attrs.get("digest") for t in searched.trials}
     assert len(searched.trials) == 3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import lightning
 import numpy as np
@@ -33,6 +34,10 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every epoch leaves a checkpoint, however short it is."""
     monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "SHARE", float("inf"))
+
+
+def linear(trial: object) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
 
 class Peaking(lightning.LightningModule):
@@ -73,14 +78,14 @@ def test_the_best_epoch_is_kept_whatever_comes_after_it(
     recipe: dict[str, object], epochs: int, killed_in: int, often: None, tmp_path: Path
 ) -> None:
     search = describe_search(module=Peaking)
-    linear = Finalist("linear", "reference", lambda trial: nn.Sequential(nn.Flatten(), FEW))
+    small = Finalist("linear", "reference", linear)
     train = Retraining(epochs=8, seeds=1, **{"average": None, **recipe})
     storage = optuna.storages.InMemoryStorage()
     Peaking.killed_in = killed_in
     if killed_in >= 0:
         with pytest.raises(KeyboardInterrupt):
-            train(search, linear, storage, tmp_path)
-    found = train(search, linear, storage, tmp_path)
+            train(search, small, storage, tmp_path)
+    found = train(search, small, storage, tmp_path)
     last = found.study.trials[-1].user_attrs
     assert last["ended"] == f"trained to the end, {epochs} epochs"
     assert last.get("resumed", {}).get("epochs", 4) == 4
@@ -89,14 +94,56 @@ def test_the_best_epoch_is_kept_whatever_comes_after_it(
     assert all(torch.allclose(w, torch.tensor(2.0), atol=1e-6) for w in weights)
 
 
-FEW = nn.Linear(64, 10)
+def test_what_was_lost_too_often_still_goes_on_from_its_checkpoint(
+    often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optuna_nas.study.lease.MAX_LOSSES", 0)
+    search = describe_search(module=Peaking)
+    small = Finalist("linear", "reference", linear)
+    train = Retraining(epochs=6, seeds=1, average=None)
+    storage = optuna.storages.InMemoryStorage()
+    Peaking.killed_in = 4
+    with pytest.raises(KeyboardInterrupt):
+        train(search, small, storage, tmp_path)
+    found = train(search, small, storage, tmp_path)
+    assert found.study.trials[-1].user_attrs["resumed"] == {"epochs": 4}
+    assert found.cost["epochs"] == 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Late(nas.objectives.Accuracy):
+    """The user loses patience after a training, before it is recorded."""
+
+    stops: ClassVar[list[bool]] = []
+
+    def __call__(self, candidate: nas.objectives.Candidate) -> nas.objectives.Measurement:
+        if Late.stops and Late.stops.pop():
+            raise KeyboardInterrupt
+        return super().__call__(candidate)
+
+
+def test_what_was_killed_at_its_very_end_has_the_same_weights(often: None, tmp_path: Path) -> None:
+    search = describe_search(objectives=[Late()])
+    small = Finalist("linear", "reference", linear)
+    train = Retraining(epochs=2, seeds=1, average=0.9)
+    weights = []
+    for name in ("undisturbed", "interrupted"):
+        storage = optuna.storages.InMemoryStorage()
+        if name == "interrupted":
+            Late.stops.append(True)
+            with pytest.raises(KeyboardInterrupt):
+                train(search, small, storage, tmp_path / name)
+        found = train(search, small, storage, tmp_path / name)
+        weights.append(candidate(found, 0).network.state_dict())
+    assert found.study.trials[-1].user_attrs["spent"]["epochs"] == 0
+    assert all(torch.equal(weight, weights[1][n]) for n, weight in weights[0].items())
 
 
 def test_patience_needs_a_value_that_is_logged_while_a_network_trains(tmp_path: Path) -> None:
     search = describe_search(objectives=["parameters"])
-    linear = Finalist("linear", "reference", lambda trial: nn.Linear(64, 10))
+    small = Finalist("linear", "reference", linear)
     with pytest.raises(DescriptionError, match="beside patience or keep_best, got parameters"):
-        Retraining(patience=3).search(search, linear, tmp_path)
+        Retraining(patience=3).search(search, small, tmp_path)
 
 
 def test_each_seed_is_a_training_of_its_own_and_ends_in_the_same_values_again(

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,9 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from synthetic import make_search, make_trial, study_of
+from synthetic import make_trial, study_of
 
 from optuna_nas.reporting import front, write_report
-from optuna_nas.reporting.dashboard import HOST, server
 
 PLOTS = {
     "plot-front",
@@ -34,7 +31,7 @@ def opened(browser: Chrome, address: str) -> Chrome:
     browser.get_log("browser")
     browser.get(address)
     if address.startswith("file:"):
-        script = "return document.documentElement.dataset.drawn === 'yes'"
+        script = "return performance.getEntriesByName('drawn').length"
         WebDriverWait(browser, 60).until(lambda page: page.execute_script(script))
     return browser
 
@@ -66,6 +63,16 @@ def test_every_plot_is_drawn_without_an_error_or_a_request(report: Chrome) -> No
     assert {plot.get_attribute("id") for plot in drawn} == PLOTS
     assert report.execute_script("return performance.getEntriesByType('resource')") == []
     assert severe(report) == []
+
+
+def test_the_front_that_is_drawn_is_that_of_storage(report: Chrome, search: optuna.Study) -> None:
+    drawn = report.execute_script(
+        """const { x, y, customdata } = document.getElementById("plot-front")._fullData.at(-1);
+        return [x, y, customdata].map(column => Array.from(column));"""
+    )
+    found = front(search)
+    values = [search.trials[record.number].values for record in found]
+    assert drawn == [[v[1] for v in values], [v[0] for v in values], [r.number for r in found]]
 
 
 def test_hovering_a_point_of_the_front_tells_the_trial(
@@ -185,26 +192,3 @@ def test_hostile_text_does_not_run(browser: Chrome, tmp_path: Path) -> None:
     page.execute_script(f"document.body.insertAdjacentHTML('beforeend', '{HOSTILE}')")
     WebDriverWait(page, 10).until(lambda _: severe(page))  # even then: the policy of the page
     assert page.execute_script("return window.pwned") is None
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """A dashboard that serves a stored study."""
-    storage = f"sqlite:///{tmp_path / 'study.db'}"
-    make_search(20, storage=storage)
-    with server(storage, 0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://{HOST}:{running.server_port}/dashboard"
-        running.shutdown()
-        thread.join()
-
-
-def test_the_dashboard_shows_objectives_with_their_units(browser: Chrome, address: str) -> None:
-    page = opened(browser, f"{address}/studies/1")
-
-    def named(_: Chrome) -> bool:
-        shown = page.execute_script("return document.body.innerText")
-        return "accuracy (fraction)" in shown and "latency (ms)" in shown
-
-    WebDriverWait(page, 30).until(named)

@@ -52,7 +52,9 @@ def test_a_trial_is_told_in_full_and_as_json() -> None:
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_numbers_that_json_lacks_are_left_out(value: float, tmp_path: Path) -> None:
-    trial = make_trial((0.9, 1.0), curve={1: (value, 1.0), 2: (0.9, 1.0)})
+    measured = {"energy": {"value": value, "unit": "mJ"}}
+    curve = {1: (value, 1.0), 2: (0.9, 1.0)}
+    trial = make_trial((0.9, 1.0), curve=curve, measurements=measured)
     (told,) = details(see(study_of([trial]), None))
     assert told["curve"]["accuracy"] == [None, 0.9]
     json.dumps(told, allow_nan=False)

@@ -219,3 +219,11 @@ def test_a_trial_that_ends_while_the_report_is_written_breaks_nothing(
     monkeypatch.setattr(study._storage, "get_all_trials", read_then_finish)
     write_report(study, tmp_path / "report.html")
     assert len(hypervolume_history(study).hypervolume) == 43
+
+
+def test_parameters_have_one_column_also_where_they_are_an_objective(tmp_path: Path) -> None:
+    study = study_of([make_trial((0.5, 1.0))], names=["accuracy", "parameters"])
+    write_report(study, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("<button>parameters</button>") == 1
+    assert text.count('<th class="number">parameters</th>') == 1

@@ -53,6 +53,14 @@ def test_only_first_trials_stand_for_random_ones_unless_all_are() -> None:
     assert preferences(study).others == 30
 
 
+def test_a_space_that_cannot_be_drawn_from_leaves_the_first_trials() -> None:
+    def space(trial: object) -> None:
+        raise RuntimeError("needs its data")
+
+    trials = [make_trial((float(n), 1.0), network=str(n), **network(8)) for n in range(6)]
+    assert preferences(study_of(trials), space).source == "first 6 trials"
+
+
 def test_parameters_are_compared_where_there_are_no_graphs() -> None:
     def objective(trial: optuna.Trial) -> float:
         width = trial.suggest_int("width", 1, 100)

@@ -1,11 +1,18 @@
 """Opening storages: errors that say what to do, and never a password."""
 
+import json
+import sys
+
 import optuna
 import pytest
+from little import little
+from optuna.exceptions import StorageInternalError
 
 from optuna_nas.exceptions import StudyError
-from optuna_nas.study.opening import connect, masked
-from optuna_nas.study.storage import hold_to, load, mark
+from optuna_nas.study.chunks import joined, pieces
+from optuna_nas.study.journal import RedisJournal
+from optuna_nas.study.opening import connect, failed_storage, masked
+from optuna_nas.study.storage import check_schema, hold_to, load, mark
 
 
 @pytest.mark.parametrize(
@@ -67,3 +74,76 @@ def test_sqlite_files_log_ahead_on_a_local_disk_alone(tmp_path, monkeypatch, cap
     monkeypatch.setattr("optuna_nas.study.sqlite._file_system", lambda path: "nfs4")
     assert journal_mode(connect(f"sqlite:///{tmp_path}/remote.db")) == "delete"
     assert "network file system (nfs4)" in caplog.text
+
+
+def test_the_tables_of_a_later_optuna_are_refused_with_the_remedy(tmp_path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    storage = optuna.storages.RDBStorage(url)
+    with storage.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    with pytest.raises(StudyError, match=r"updating optuna"):
+        connect(url)
+
+
+def test_records_of_a_later_version_are_refused() -> None:
+    study = optuna.create_study(study_name="s")
+    mark(study, {"seed": 0})
+    check_schema(study)
+    study.set_user_attr("optuna_nas", {"version": "9.1", "schema": 9})
+    with pytest.raises(StudyError, match=r"up to schema 1, got schema 9.*optuna-nas>=9\.1"):
+        check_schema(study)
+    with pytest.raises(StudyError, match=r"schema 9"):
+        load("s", study._storage)
+
+
+def test_what_cannot_be_written_is_one_readable_error(tmp_path) -> None:
+    path = tmp_path / "s.db"
+    connect(f"sqlite:///{path}")
+    with pytest.raises(StudyError, match=r"cannot use .*readonly.*may be read and written"):
+        little("s").study(f"sqlite:///file:{path}?mode=ro&uri=true")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:secret@127.0.0.1:1", "mysql+pymysql://u:secret@127.0.0.1:1/d", "no/folder/s.log"],
+)
+def test_what_does_not_answer_is_one_readable_error(url: str) -> None:
+    with pytest.raises(StudyError, match=r"cannot use the storage|not installed") as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(StudyError, match=r'pip install "optuna-nas\[redis\]"'):
+        connect("redis://127.0.0.1:6379")
+
+
+def test_a_journal_whose_last_line_was_cut_goes_on(tmp_path) -> None:
+    path = tmp_path / "s.journal"
+    optuna.create_study(study_name="s", storage=connect(str(path)))
+    with path.open("ab") as file:
+        file.write(b'{"op_code": 0, "worker')
+    connect(str(path)).set_study_user_attr(0, "a", 1)
+    connect(str(path)).set_study_user_attr(0, "b", 2)
+    assert connect(str(path)).get_study_user_attrs(0) == {"a": 1, "b": 2}
+
+
+def test_nothing_that_others_pickled_into_redis_is_loaded() -> None:
+    journal = RedisJournal.__new__(RedisJournal)
+    journal.save_snapshot(b"anything")
+    assert journal.load_snapshot() is None
+
+
+@pytest.mark.parametrize("value", ["", "x" * 64_000, 'ü"' * 50_000, {"a": ["\\" * 90_000]}])
+def test_pieces_of_an_attribute_fit_and_are_joined(value) -> None:
+    stored = {"before": 1, **dict(pieces("key", value))}
+    assert all(len(json.dumps(piece)) < 65_536 for piece in stored.values())
+    assert joined(stored) == {"before": 1, "key": value}
+
+
+def test_a_storage_that_fails_later_is_one_readable_error() -> None:
+    error = StorageInternalError("An exception is raised during the commit")
+    error.__cause__ = RuntimeError("no route to redis://:secret@host")
+    assert "no route" in str(failed_storage(error)) and "secret" not in str(failed_storage(error))
+    assert failed_storage(ValueError("a mistake of ours")) is None

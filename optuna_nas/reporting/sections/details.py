@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -83,7 +84,7 @@ def details(seen: Seen) -> list[dict[str, Any]]:
 def _measured(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": heading(name, found.get("unit", "")),
-        "value": found["value"],
+        "value": _finite(found["value"]),
         "text": with_spread(found["value"], found.get("spread")),
         "how": how(found),
     }
@@ -97,13 +98,13 @@ def _curve(
     steps = list(learned)[:: -max(1, len(learned) // POINTS)][::-1]
     columns = {name: [learned[step][name] for step in steps] for name in names}
     changing = {n: column for n, column in columns.items() if len(set(column)) > 1}
-    shown = {n: [_rounded(v) for v in column] for n, column in changing.items()}
+    shown = {n: [_finite(float(f"{v:.5g}")) for v in col] for n, col in changing.items()}
     return {"step": [float(step) for step in steps], **shown} if shown else {}
 
 
-def _rounded(value: float) -> float | None:
-    rounded = float(f"{value:.5g}")
-    return rounded if abs(rounded) < float("inf") else None
+def _finite(value: float) -> float | None:
+    """A number that JSON has; None for the others."""
+    return value if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:
@@ -121,8 +122,8 @@ def _diagrams(seen: Seen) -> Iterator[tuple[int, str]]:
     drawn: dict[str, str] = {}
     left = NODES
     complete = [record for record in seen.everything if record.values]
-    for record in dict.fromkeys([*(r.number for r in seen.found), *(r.number for r in complete)]):
-        architecture = graph(seen.everything[record].architecture)
+    for number in dict.fromkeys(record.number for record in (*seen.found, *complete)):
+        architecture = graph(seen.everything[number].architecture)
         if architecture is None:
             continue
         if architecture.digest not in drawn:
@@ -130,4 +131,4 @@ def _diagrams(seen: Seen) -> Iterator[tuple[int, str]]:
             if left < 0:
                 return
             drawn[architecture.digest] = svg(architecture)
-        yield record, drawn[architecture.digest]
+        yield number, drawn[architecture.digest]

@@ -63,6 +63,11 @@ class Seen(NamedTuple):
     totals: Totals
     supernet: Supernet | None
 
+    @property
+    def sized(self) -> bool:
+        """Whether the number of weights needs a column of its own, being no objective."""
+        return all(objective.name != "parameters" for objective in self.objectives)
+
 
 def see(study: optuna.Study, space: Callable[[Any], Any] | None) -> Seen:
     """Read a study that does not change any more."""

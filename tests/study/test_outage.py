@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from optuna_nas.study import patience
-from optuna_nas.study.opening import connect
+from optuna_nas.study.storages.opening import connect
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
 

@@ -13,7 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from optuna_nas.study import patience
+from optuna_nas.study.storages import patience
 from optuna_nas.study.storages.opening import connect
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")

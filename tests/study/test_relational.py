@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from optuna_nas.study import patience
+from optuna_nas.study.storages import patience
 from optuna_nas.study.storages.opening import connect
 from optuna_nas.study.storages.relational import Relational
 

@@ -10,10 +10,10 @@ from little import little
 from optuna.trial import TrialState
 
 from optuna_nas.exceptions import DescriptionError, SearchStopped, StudyError
-from optuna_nas.study import workers as module
 from optuna_nas.study.lease import LEASE
 from optuna_nas.study.loop import Permits
 from optuna_nas.study.workers import Workers
+from optuna_nas.study.workers import resources as module
 from optuna_nas.study.workers.crew import Crew
 from optuna_nas.study.workers.messages import Died, Message, Ready
 from optuna_nas.study.workers.process import WorkerProcess

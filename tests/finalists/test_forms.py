@@ -44,7 +44,7 @@ def test_forms_of_a_regression_have_its_objectives(tmp_path: Path, onnxruntime: 
 @pytest.mark.parametrize(
     ("objective", "full", "int8", "said"),
     [
-        (Accuracy(), 0.9, 0.8905, ""),
+        (Accuracy(), 0.9, 0.89, ""),
         (Accuracy(), 0.9, 0.88, "int8 has accuracy 0.88, PyTorch 0.9: over 0.01 worse"),
         (Accuracy(), 0.9, 0.95, ""),
         (LOSS, 200.0, 201.0, ""),

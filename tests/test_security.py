@@ -13,7 +13,7 @@ from optuna_nas.study.checkpoints import Saved, folder_of
 
 ROOT = Path(optuna_nas.__file__).parent
 
-PIPES = {"measuring/process.py", "measuring/__main__.py", "study/worker.py"}
+PIPES = {"measuring/process.py", "measuring/__main__.py", "study/workers/worker.py"}
 """Modules that unpickle what a process of their own sent through a pipe."""
 
 

@@ -35,7 +35,7 @@ from optuna_nas.reporting.front import front
 from optuna_nas.spaces import MLP
 from optuna_nas.study import Budget, Search
 from optuna_nas.study.lease import LEASE, unfinished
-from optuna_nas.study.opening import connect, masked
+from optuna_nas.study.storages.opening import connect, masked
 
 __all__ = ["run", "table"]
 

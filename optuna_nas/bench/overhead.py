@@ -32,7 +32,7 @@ from sqlalchemy import event, insert
 from optuna_nas.bench.processes import processes
 from optuna_nas.pruners import ParetoHyperband, report, should_prune
 from optuna_nas.samplers import MultiFidelity, by_name
-from optuna_nas.study.opening import connect, masked
+from optuna_nas.study.storages.opening import connect, masked
 
 __all__ = ["PAIRS", "run", "table"]
 

@@ -168,7 +168,7 @@ def open_study(search: Search, url: str) -> optuna.Study:
 
 def open_named(name: str, url: str) -> optuna.Study:
     """Open a study by its name, where it is there."""
-    from optuna_nas.study.storage import load
+    from optuna_nas.study.resuming import load
 
     path = re.sub(r"\?.*", "", url).removeprefix("sqlite:///")
     if url.startswith("sqlite:///") and not Path(path).exists():

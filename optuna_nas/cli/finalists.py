@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @click.option(
     "--prune", metavar="SHARE", type=float, help="Cut a share of the best one's channels."
 )
-@click.option("--distil", is_flag=True, help="Let the smallest learn from the best.")
+@click.option("--distil", is_flag=True, help="Let a smaller one learn from the best.")
 @click.option(
     "--students",
     metavar="N",
@@ -94,7 +94,8 @@ def finalists(
     """Train networks of the front anew, beside baselines, test them once, and export them.
 
     STUDY.py may define `retraining = optuna_nas.finalists.Retraining(...)`, the recipe, and
-    `references = {"name": network}`, pretrained ones or functions that make one, to compare with.
+    `references = {"name": network}`, pretrained ones or functions that make one, to compare with;
+    and `student = network`, which --distil teaches instead of the smallest finalist.
     Interrupted, the same command goes on; finished, it prints what is stored.
 
     \b
@@ -126,7 +127,7 @@ def finalists(
             getattr(module, "references", None),
             compare=not no_baselines,
             against_random=against_random,
-            further=Further(tune, prune, distil, students, caps),
+            further=Further(tune, prune, distil, getattr(module, "student", None), students, caps),
             reason=unseal,
             progress=shown.update,
             on_epoch=lambda _, epoch, values: shown.update(_line(shown.status, epoch, values)),

@@ -46,7 +46,7 @@ class _Group(click.Group):
             click.echo("interrupted; run the same command again to go on", err=True)
             raise SystemExit(130) from None
         except Exception as error:
-            from optuna_nas.study.opening import failed_storage
+            from optuna_nas.study.storages.opening import failed_storage
 
             if (failure := failed_storage(error)) is None:
                 raise

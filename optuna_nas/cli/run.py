@@ -68,7 +68,7 @@ def run(
     optuna-nas run studies/digits_cnn.py --workers 2
     optuna-nas run studies/digits_cnn.py --quiet --json
     """
-    from optuna_nas.study.source import keep
+    from optuna_nas.study.workers.source import keep
 
     search = load_search(file, smoke)
     if seed is not None:
@@ -104,7 +104,7 @@ def optimise(
 ) -> None:
     """Run trials of a study, and show them; the arguments are those of `Search.run`."""
     from optuna_nas.reporting import LiveView, Panels
-    from optuna_nas.study.interrupts import Interrupts
+    from optuna_nas.study.workers.interrupts import Interrupts
 
     interrupts, panels = Interrupts(), Panels()
 

@@ -60,8 +60,8 @@ def worker(
     srun --ntasks 8 optuna-nas worker --storage postgresql://me@host/nas --study digits_cnn
     """
     from optuna_nas.study.loop import begun
-    from optuna_nas.study.source import find
-    from optuna_nas.study.storage import load
+    from optuna_nas.study.resuming import load
+    from optuna_nas.study.workers.source import find
 
     stored = load(name, storage)
     path, smoke = find(stored, file)

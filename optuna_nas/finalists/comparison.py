@@ -31,7 +31,7 @@ from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
 from optuna_nas.supernet.store import fingerprint_of
 
-__all__ = ["average", "baselines", "random_search"]
+__all__ = ["average", "baselines", "own_network", "random_search"]
 
 DRAWS = 200
 """Networks that are drawn to find some within the caps."""
@@ -58,7 +58,7 @@ def baselines(
     """
     if not isinstance(own, Mapping):
         raise DescriptionError(f"{_REFERENCES}, got {own!r}")
-    others = [_own(name, given) for name, given in own.items()]
+    others = [own_network(name, given) for name, given in own.items()]
     known = references(search.input_shape, search.outputs) if search.outputs is not None else {}
     others += [Finalist(name, "reference", reference) for name, reference in known.items()]
     return [*average(search, count), *_controls(search, found), *others]
@@ -173,14 +173,23 @@ class _Made:
         return copy.deepcopy(self.make())  # the user's own stays as it is
 
 
-def _own(name: str, given: nn.Module | Callable[[], nn.Module]) -> Finalist:
+def own_network(name: str, given: nn.Module | Callable[[], nn.Module]) -> Finalist:
+    """A network of the user's own, to be trained as the finalists are.
+
+    Args:
+        name: What it is called.
+        given: The network, trained on from its weights, or what makes one.
+
+    Raises:
+        DescriptionError: It is neither.
+    """
     if isinstance(given, nn.Module):
         return Finalist(
             name, "reference", _Made(lambda: given, fingerprint_of(given.state_dict()))
         )
     if not callable(given):
         raise DescriptionError(
-            "expected references = {name: network, or function that makes one}, got "
-            f"{name!r}: {given!r}"
+            f"expected {name!r} to be a network, or a function that makes one, got {given!r}; in "
+            "STUDY.py: references = {name: network}, or student = network"
         )
     return Finalist(name, "reference", _Made(given))

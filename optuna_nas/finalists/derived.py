@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from optuna.storages import BaseStorage
+from torch import nn
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.finalists.comparison import own_network
 from optuna_nas.finalists.distillation import capped, distilling, expect_classifier, find_student
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.pruning import check_ratio, prune
@@ -28,8 +30,9 @@ class Further:
     Args:
         tune: Trials of a search for its training hyperparameters; 0 for none.
         prune: Share of its channels that is cut away; None for none.
-        distil: Whether the smallest of the other finalists is trained with it as a teacher.
-        students: Trials of a search for a student under `caps`, instead; 0 for none.
+        distil: Whether it teaches `student`, or else the smallest of the other finalists.
+        student: A network of the user's own to be taught, or a function that makes one.
+        students: Trials of a search for a student under `caps`; 0 for none.
         caps: As in `find_student`.
 
     Raises:
@@ -39,6 +42,7 @@ class Further:
     tune: int = 0
     prune: float | None = None
     distil: bool = False
+    student: nn.Module | Callable[[], nn.Module] | None = None
     students: int = 0
     caps: Mapping[str, float] = field(default_factory=dict)
 
@@ -56,7 +60,9 @@ class Further:
         """
         if self.tune:
             tuning(search, finalists[0])
-        if self.distil and len(finalists) < 2:
+        if self.student is not None:
+            own_network("student", self.student)
+        elif self.distil and len(finalists) < 2:
             raise DescriptionError(
                 f"expected a finalist beside {finalists[0].name} to be taught by it, got none; "
                 "take more of them, or leave distil out"
@@ -92,7 +98,10 @@ class Further:
             yield prune(teacher, self.prune), recipe
         taught = replace(recipe, module=distilling(search, teacher)) if self._teaches else recipe
         if self.distil:
-            student = _smallest(trained, teacher)
+            if self.student is not None:
+                student = own_network("student", self.student)
+            else:
+                student = _smallest(trained, teacher)
             name = f"{student.name}, taught by {teacher.finalist.name}"
             yield replace(student, name=name, role="distilled"), taught
         if self.students:

@@ -107,7 +107,7 @@ class Distilled(Classifier):
 def distilling(
     search: Search, teacher: Retrained, temperature: float = 4.0, share: float = 0.7
 ) -> Callable[..., Distilled]:
-    """A search's recipe, with a finalist as the teacher.
+    """A search's recipe, whatever else it does, with a finalist as the teacher.
 
     `Retraining(module=distilling(search, teacher), label="distilled")` trains any finalist by it;
     `find_student` searches the space by it.
@@ -125,10 +125,17 @@ def distilling(
     module = search.module
     if teacher.best is None:
         raise DescriptionError(f"expected a trained teacher, got {teacher.finalist.name} without")
-    own = dict(module.keywords) if isinstance(module, partial) else {}
+    made, own = (module.func, module.keywords) if isinstance(module, partial) else (module, {})
     seed = teacher.best
     taught = Teacher(teacher.trainings[str(seed)], lambda: candidate(teacher, seed).network)
-    return partial(Distilled, teacher=taught, temperature=temperature, share=share, **own)
+    return partial(_taught(made), teacher=taught, temperature=temperature, share=share, **own)
+
+
+def _taught(made: Any) -> type[Distilled]:
+    """A kind of Classifier that learns from a teacher, too."""
+    if issubclass(Distilled, made):
+        return Distilled
+    return type(f"Distilled{made.__name__}", (Distilled, made), {"__module__": __name__})
 
 
 def expect_classifier(search: Search) -> None:

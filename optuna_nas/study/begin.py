@@ -17,7 +17,7 @@ from optuna_nas.objectives import Candidate
 from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.feasibility import caps, look
 from optuna_nas.study.fidelity import expect_sizes
-from optuna_nas.study.storage import check_schema, hold_to, mark, staging
+from optuna_nas.study.resuming import check_schema, hold_to, mark, staging
 from optuna_nas.study.training import check_trainer, seeded
 
 if TYPE_CHECKING:

@@ -13,17 +13,17 @@ from optuna.storages import BaseStorage
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.study.begin import prepare
-from optuna_nas.study.crew import in_processes
 from optuna_nas.study.definition import Definition
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
 from optuna_nas.study.loop import Callbacks, in_turn, run_trials
-from optuna_nas.study.opening import connect, working
 from optuna_nas.study.remeasure import Progress
+from optuna_nas.study.storages.opening import connect, working
 from optuna_nas.study.training import OnEpoch
 from optuna_nas.study.transfer import measure_anew
 from optuna_nas.study.trial import TrialRun
 from optuna_nas.study.workers import Workers
+from optuna_nas.study.workers.crew import in_processes
 
 __all__ = ["Search"]
 

@@ -24,7 +24,7 @@ from optuna_nas.study.anew import measured_anew
 from optuna_nas.study.begin import check_objectives
 from optuna_nas.study.description import digest
 from optuna_nas.study.remeasure import Progress
-from optuna_nas.study.storage import hold_to, staging
+from optuna_nas.study.resuming import hold_to, staging
 
 if TYPE_CHECKING:
     from optuna_nas.study.search import Search

@@ -29,8 +29,8 @@ from optuna_nas.study.begin import check_distributions, prepare
 from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
 from optuna_nas.study.mishaps import within
-from optuna_nas.study.opening import masked
 from optuna_nas.study.record import noted
+from optuna_nas.study.storages.opening import masked
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
 from optuna_nas.study.weights import save_weights, weights_path
 

@@ -16,6 +16,7 @@ from optuna_nas.exceptions import DescriptionError, MeasurementError
 from optuna_nas.finalists import Distilled, Finals, Further, prune
 from optuna_nas.finalists.distillation import Teacher, distilling, find_student
 from optuna_nas.finalists.tuning import tuning
+from optuna_nas.model import Classifier
 from tests.finalists.conftest import RECIPE, describe_search
 
 pytestmark = pytest.mark.usefixtures("untimed")
@@ -54,6 +55,30 @@ def test_all_of_them_are_trained_tested_and_shown_beside_the_finalists(
     again = finish(ONE_SEED, 2, further=further)
     assert again.as_json() == finals.as_json()
     assert len(begun.trials) == 2
+
+
+class Doubled(Classifier):
+    """A recipe of the user's."""
+
+    def batch_loss(self, x: torch.Tensor, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return 2 * super().batch_loss(x, outputs, y)
+
+
+def test_a_network_of_the_users_own_is_taught_by_the_users_own_recipe(
+    finish: Callable[..., Finals], study: optuna.Study
+) -> None:
+    def student() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+
+    finals = finish(ONE_SEED, 1, further=Further(distil=True, student=student))
+    front, taught = (final.retrained for final in finals.finals)
+    assert taught.finalist.name == f"student, taught by {front.finalist.name}"
+    assert taught.mean("parameters") == 650
+    recipe = distilling(replace(finals.search, module=Doubled), front)
+    assert issubclass(recipe.func, Doubled)
+    x, outputs, y = torch.randn(4, 1, 8, 8), torch.randn(4, 10), torch.arange(4)
+    alone = recipe(student(), share=0.0).batch_loss(x, outputs, y)
+    torch.testing.assert_close(alone, 2 * torch.nn.functional.cross_entropy(outputs, y))
 
 
 def test_a_student_learns_the_answers_of_its_teacher() -> None:

@@ -8,8 +8,8 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileSymlinkLock
 
-from optuna_nas.study.journal_lock import MortalLock
-from optuna_nas.study.opening import connect
+from optuna_nas.study.storages.journal_lock import MortalLock
+from optuna_nas.study.storages.opening import connect
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def path(tmp_path) -> str:
 def test_the_lock_of_a_killed_process_is_free_at_once(path: str) -> None:
     script = """
 import os, sys
-from optuna_nas.study.journal_lock import MortalLock
+from optuna_nas.study.storages.journal_lock import MortalLock
 MortalLock(sys.argv[1]).acquire()
 os._exit(9)
 """

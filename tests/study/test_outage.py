@@ -13,8 +13,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from optuna_nas.study import patience
-from optuna_nas.study.opening import connect
+from optuna_nas.study.storages import patience
+from optuna_nas.study.storages.opening import connect
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
 

@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from optuna_nas.study import patience
-from optuna_nas.study.opening import connect
-from optuna_nas.study.relational import Relational
+from optuna_nas.study.storages import patience
+from optuna_nas.study.storages.opening import connect
+from optuna_nas.study.storages.relational import Relational
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_what_was_held_back_is_written_before_others_could_miss_it(url: str, sho
 def test_a_process_that_ends_leaves_what_it_held_back(url: str) -> None:
     script = """
 import sys, optuna
-from optuna_nas.study.opening import connect
+from optuna_nas.study.storages.opening import connect
 study = optuna.create_study(study_name="s", storage=connect(sys.argv[1]))
 study.ask().suggest_int("x", 0, 9)
 """

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from optuna_nas.exceptions import StudyError
-from optuna_nas.study.source import find, keep
+from optuna_nas.study.workers.source import find, keep
 
 
 @pytest.fixture

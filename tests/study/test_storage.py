@@ -9,10 +9,10 @@ from little import little
 from optuna.exceptions import StorageInternalError
 
 from optuna_nas.exceptions import StudyError
-from optuna_nas.study.chunks import joined, pieces
-from optuna_nas.study.journal import RedisJournal
-from optuna_nas.study.opening import connect, failed_storage, masked
-from optuna_nas.study.storage import check_schema, hold_to, load, mark
+from optuna_nas.study.resuming import check_schema, hold_to, load, mark
+from optuna_nas.study.storages.chunks import joined, pieces
+from optuna_nas.study.storages.journal import RedisJournal
+from optuna_nas.study.storages.opening import connect, failed_storage, masked
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def journal_mode(storage) -> str:
 def test_sqlite_files_log_ahead_on_a_local_disk_alone(tmp_path, monkeypatch, caplog) -> None:
     assert journal_mode(connect(f"sqlite:///{tmp_path}/local.db")) == "wal"
     assert journal_mode(connect("sqlite:///:memory:")) == "memory"
-    monkeypatch.setattr("optuna_nas.study.sqlite._file_system", lambda path: "nfs4")
+    monkeypatch.setattr("optuna_nas.study.storages.sqlite._file_system", lambda path: "nfs4")
     assert journal_mode(connect(f"sqlite:///{tmp_path}/remote.db")) == "delete"
     assert "network file system (nfs4)" in caplog.text
 

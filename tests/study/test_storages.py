@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study import lease
-from optuna_nas.study.opening import connect
+from optuna_nas.study.storages.opening import connect
 
 SERVERS = {
     "postgresql": ("OPTUNA_NAS_POSTGRESQL", "postgresql://root@127.0.0.1:5432/test"),

@@ -10,13 +10,13 @@ from little import little
 from optuna.trial import TrialState
 
 from optuna_nas.exceptions import DescriptionError, SearchStopped, StudyError
-from optuna_nas.study import workers as module
-from optuna_nas.study.crew import Crew
 from optuna_nas.study.lease import LEASE
 from optuna_nas.study.loop import Permits
-from optuna_nas.study.messages import Died, Message, Ready
-from optuna_nas.study.process import WorkerProcess
 from optuna_nas.study.workers import Workers
+from optuna_nas.study.workers import resources as module
+from optuna_nas.study.workers.crew import Crew
+from optuna_nas.study.workers.messages import Died, Message, Ready
+from optuna_nas.study.workers.process import WorkerProcess
 
 
 def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from optuna_nas.study.process import WorkerProcess, packed
+from optuna_nas.study.workers.process import WorkerProcess, packed
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -48,7 +48,7 @@ class LocalProcess(WorkerProcess):
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "optuna_nas.study.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "optuna_nas.study.workers.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **environment},

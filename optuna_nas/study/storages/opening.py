@@ -29,9 +29,9 @@ from sqlalchemy.exc import (
 )
 
 from optuna_nas.exceptions import StudyError
-from optuna_nas.study.chunks import ChunkedStorage
-from optuna_nas.study.journal import FileJournal, RedisJournal
-from optuna_nas.study.relational import Relational
+from optuna_nas.study.storages.chunks import ChunkedStorage
+from optuna_nas.study.storages.journal import FileJournal, RedisJournal
+from optuna_nas.study.storages.relational import Relational
 
 __all__ = ["connect", "failed_storage", "in_memory", "masked", "working"]
 

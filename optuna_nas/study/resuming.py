@@ -12,7 +12,7 @@ from optuna_nas import __version__
 from optuna_nas.exceptions import StudyError
 from optuna_nas.measuring.device import fingerprint
 from optuna_nas.study.description import differences
-from optuna_nas.study.opening import connect, working
+from optuna_nas.study.storages.opening import connect, working
 
 __all__ = ["check_schema", "hold_to", "load", "mark", "staging"]
 

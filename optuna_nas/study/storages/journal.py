@@ -8,7 +8,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.storages.journal._file import get_lock_file
 
-from optuna_nas.study.journal_lock import MortalLock
+from optuna_nas.study.storages.journal_lock import MortalLock
 
 __all__ = ["FileJournal", "RedisJournal"]
 

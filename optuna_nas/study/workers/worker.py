@@ -1,6 +1,6 @@
 """A worker: a process that runs a trial whenever the process that started it says so.
 
-python -m optuna_nas.study.worker DESCRIPTOR
+python -m optuna_nas.study.workers.worker DESCRIPTOR
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import optuna
 
 from optuna_nas.exceptions import NASError
-from optuna_nas.study.interrupts import Interrupts
 from optuna_nas.study.loop import cheap_collection, run_trial
-from optuna_nas.study.messages import Died, Epoch, Forward, Line, Ready
+from optuna_nas.study.workers.interrupts import Interrupts
+from optuna_nas.study.workers.messages import Died, Epoch, Forward, Line, Ready
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 
 from optuna_nas.exceptions import StudyError
-from optuna_nas.study.opening import masked
+from optuna_nas.study.storages.opening import masked
 
 __all__ = ["find", "keep"]
 

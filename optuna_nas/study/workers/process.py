@@ -14,8 +14,8 @@ import cloudpickle
 import optuna
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.study.messages import Died, Message
-from optuna_nas.study.opening import in_memory
+from optuna_nas.study.storages.opening import in_memory
+from optuna_nas.study.workers.messages import Died, Message
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -48,7 +48,7 @@ def packed(search: Search, storage: BaseStorage) -> bytes:
 
 
 class WorkerProcess(abc.ABC):
-    """A worker, as `study.worker` describes it.
+    """A worker, as `workers.worker` describes it.
 
     Args:
         number: Which of the workers of a run it is.

@@ -18,8 +18,8 @@ from multiprocessing.connection import Client, Connection, answer_challenge, del
 from typing import TYPE_CHECKING, Any
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.study.messages import Died, Message
-from optuna_nas.study.process import WorkerProcess, packed
+from optuna_nas.study.workers.messages import Died, Message
+from optuna_nas.study.workers.process import WorkerProcess, packed
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -105,7 +105,7 @@ class RayTask(WorkerProcess):
 
 def _work(address: tuple[str, int], key: bytes) -> None:
     """What a task does."""
-    from optuna_nas.study.worker import serve
+    from optuna_nas.study.workers.worker import serve
 
     with suppress(KeyboardInterrupt):
         serve(Client(address, authkey=key))

@@ -42,9 +42,9 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, insert, update
 
-from optuna_nas.study.chunks import ChunkedStorage, Pieces, pieces, whole
-from optuna_nas.study.patience import PATIENCE, patiently
-from optuna_nas.study.sqlite import write_ahead
+from optuna_nas.study.storages.chunks import ChunkedStorage, Pieces, pieces, whole
+from optuna_nas.study.storages.patience import PATIENCE, patiently
+from optuna_nas.study.storages.sqlite import write_ahead
 
 __all__ = ["Relational"]
 

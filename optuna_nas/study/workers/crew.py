@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial
 
 from optuna_nas.exceptions import SearchStopped
 from optuna_nas.study.loop import Ended, Permits
-from optuna_nas.study.messages import Died, Epoch, Message, Ready, Said
-from optuna_nas.study.process import WorkerProcess
 from optuna_nas.study.workers import Workers
+from optuna_nas.study.workers.messages import Died, Epoch, Message, Ready, Said
+from optuna_nas.study.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -70,9 +70,9 @@ def launcher(
         DescriptionError: It is not installed, or this machine is not for so many workers.
     """
     if workers.launcher == "ray":
-        from optuna_nas.study.on_ray import launch
+        from optuna_nas.study.workers.on_ray import launch
     else:
-        from optuna_nas.study.local import launch
+        from optuna_nas.study.workers.local import launch
     return launch(search, workers, storage)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 from lightning.pytorch import LightningDataModule
 from optuna.trial import FixedTrial
+from torch import nn
 
 from optuna_nas.exceptions import DataError, StudyError
 from optuna_nas.finalists.retrained import MEASURED, Retrained
@@ -21,7 +23,7 @@ from optuna_nas.study.record import noted
 from optuna_nas.study.training import seeded, validate
 from optuna_nas.study.weights import load_weights, weights_path
 
-__all__ = ["candidate", "evaluate", "measure", "weights_of"]
+__all__ = ["candidate", "evaluate", "measure", "validated", "weights_of"]
 
 
 def candidate(retrained: Retrained, seed: int) -> Candidate:
@@ -91,12 +93,22 @@ def evaluate(retrained: Retrained, seed: int) -> dict[str, float]:
     """
     search = retrained.search
     network = candidate(retrained, seed).network
-    own = {name: value for name, value in search.trainer.items() if name != "callbacks"}
     with _tested(search.data, search.seed):
-        make, data = search.make_module, search.data
-        logged = validate(make, network, data, search.seed, own, search.threads)
-    metrics = [o for o in search.measured if isinstance(o, Metric)]
-    return {objective.name: objective.logged(logged) for objective in metrics}
+        return validated(search, network, search.trainer)
+
+
+def validated(search: Search, network: nn.Module, trainer: Mapping[str, Any]) -> dict[str, float]:
+    """What a network comes to on validation data: trained objective that is logged -> value.
+
+    Args:
+        search: The search by whose recipe it is validated.
+        network: The network, trained.
+        trainer: Arguments of the Trainer; callbacks, which are for trainings, are left out.
+    """
+    own = {name: value for name, value in trainer.items() if name != "callbacks"}
+    make, data = search.make_module, search.data
+    logged = validate(make, network, data, search.seed, own, search.threads)
+    return {o.name: o.logged(logged) for o in search.measured if isinstance(o, Metric)}
 
 
 @contextmanager

@@ -184,7 +184,8 @@ def _exported(before: Mapping[str, Any], retrained: Retrained, folder: Path) -> 
     """What these very trainings were exported as, where all of the files are there."""
     if before.get("trainings") != retrained.trainings:
         return []
-    forms = [Form(**form) for form in before["forms"]]
+    # Earlier versions kept an accuracy instead of values: such forms are made anew.
+    forms = [Form(**form) for form in before["forms"] if "values" in form]
     own = folder / _slug(retrained.finalist)
     there = len(forms) == FORMS and all((own / form.file).is_file() for form in forms)
     return forms if there else []

@@ -1,11 +1,11 @@
-"""Trained finalist -> files that deploy, each with its size, latency and accuracy."""
+"""Trained finalist -> files that deploy, each with its size, latency and trained objectives."""
 
 from __future__ import annotations
 
 import copy
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -18,22 +18,27 @@ from torch import Tensor, nn
 from optuna_nas import backends
 from optuna_nas.backends.export import INPUT, export_program
 from optuna_nas.exceptions import MeasurementError
-from optuna_nas.finalists.evaluation import candidate
+from optuna_nas.finalists.evaluation import candidate, validated
 from optuna_nas.finalists.retrained import Retrained
-from optuna_nas.objectives import Candidate, Latency
+from optuna_nas.objectives import Candidate, Latency, Metric
+from optuna_nas.study import Search
+from optuna_nas.study.training import seeded, seeded_setup
 
 __all__ = ["DROP", "FORMS", "TOLERANCE", "Form", "export"]
 
 TOLERANCE = 1e-4
 """Most by which an exported network may differ from PyTorch, relative to its largest output."""
 DROP = 0.01
-"""Accuracy lost by int8 above which it is not to be deployed."""
+"""What int8 may lose of the first trained objective: a fraction so much, others such a share."""
 FORMS = 3
 """How many a finalist has where it can have all."""
 CALIBRATION = 8
 """Batches of training data from which int8 takes its ranges."""
+ON_CPU = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "32-true"}
+"""Of the Trainer: where forms run, whatever the network was trained on."""
 
 Predict = Callable[[Tensor], Tensor]
+Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,13 @@ class Form:
         bytes: Its size.
         latency: ms, the median of one pass as measured by `objectives.Latency`; None where it
             could not be measured.
-        accuracy: Share of right answers on validation data; None where there are no classes.
+        values: Trained objective that is logged -> its value on validation data, by the very
+            recipe that trained the network, on the CPU in single precision.
         difference: Largest difference of its outputs to PyTorch's on validation data, relative to
             the largest output.
-        deployable: Whether it is as good as PyTorch's: outputs within `TOLERANCE`, or for int8 an
-            accuracy at most `DROP` lower.
+        deployable: Whether it is as good as PyTorch's: outputs within `TOLERANCE`; int8 at most
+            `DROP` worse in the first trained objective, which is 1 point of a fraction, and 1 % of
+            PyTorch's value in any other unit.
         note: What could not be done, or why it is not deployable.
     """
 
@@ -58,7 +65,7 @@ class Form:
     file: str
     bytes: int
     latency: float | None
-    accuracy: float | None
+    values: Values
     difference: float
     deployable: bool
     note: str = ""
@@ -80,19 +87,20 @@ def export(retrained: Retrained, seed: int, folder: Path) -> tuple[list[Form], l
         The forms; and, of each that it cannot have, why: an operator that the format lacks, or
         that the packages of the extra `onnx` are missing.
     """
-    found = candidate(retrained, seed)
+    found, search = candidate(retrained, seed), retrained.search
     network = copy.deepcopy(found.network).to("cpu", torch.float32).eval()
-    latency, full = _latency(retrained), None
+    trainer = {k: v for k, v in search.trainer.items() if k != "plugins"} | ON_CPU
+    full, latency = validated(search, network, trainer), _latency(search)
     forms: list[Form] = []
     refused: list[str] = []
-    for one in _written(network, found, refused):
+    for one in _written(network, found, search, refused):
         _write(folder / one.file, one.content)
         milliseconds, untimed = _time(latency, one.backend, found)
-        accuracy, difference = _compare(one.predict, network, found)
-        full = accuracy if one.name == "pytorch" else full
-        worse = _shortcoming(one.name, accuracy, full, difference)
+        beside = _Beside(one.predict, network)
+        values = validated(search, beside, trainer)
+        worse = _shortcoming(one.name, beside.difference, search, values, full)
         note = "; ".join(filter(None, (worse, untimed)))
-        measured = (len(one.content), milliseconds, accuracy, difference)
+        measured = (len(one.content), milliseconds, values, beside.difference)
         forms.append(Form(one.name, one.file, *measured, not worse, note))
     return forms, refused
 
@@ -105,7 +113,9 @@ class _Written(NamedTuple):
     predict: Predict
 
 
-def _written(network: nn.Module, found: Candidate, refused: list[str]) -> Iterator[_Written]:
+def _written(
+    network: nn.Module, found: Candidate, search: Search, refused: list[str]
+) -> Iterator[_Written]:
     """The network in each form that it can have; what it cannot is added to those refused."""
     try:
         program = _program(network, found.example(1).cpu())
@@ -115,17 +125,22 @@ def _written(network: nn.Module, found: Candidate, refused: list[str]) -> Iterat
     try:
         single = backends.export_onnx(network, found.example(2).cpu(), dynamic_batch=True)
         yield _Written("onnx", "onnxruntime", "model.onnx", single, _session(single))
-        with closing(found.batches("train")) as batches:
-            int8 = backends.quantize(single, (x for x, _ in islice(batches, CALIBRATION)))
+        with seeded_setup(search.data, search.seed):
+            int8 = backends.quantize(single, seeded(_calibration, search.seed, found))
         file = "model.int8.onnx"
         yield _Written("onnx-int8", "onnxruntime-int8", file, int8, _session(int8))
     except MeasurementError as error:
         refused.append(f"not in every form of ONNX: {error}")
 
 
-def _latency(retrained: Retrained) -> Latency:
+def _calibration(found: Candidate) -> list[Tensor]:
+    with closing(found.batches("train")) as batches:
+        return [x for x, _ in islice(batches, CALIBRATION)]
+
+
+def _latency(search: Search) -> Latency:
     """How the search measured latency, but for the backend."""
-    asked = [o for o in retrained.search.measured if isinstance(o, Latency)]
+    asked = [o for o in search.measured if isinstance(o, Latency)]
     return asked[0] if asked else Latency()
 
 
@@ -151,40 +166,48 @@ def _session(model: bytes) -> Predict:
     return predict
 
 
-def _compare(predict: Predict, network: nn.Module, found: Candidate) -> tuple[float | None, float]:
-    """Accuracy on validation data, and the largest relative difference to the network."""
-    right, count, worst, largest = 0, 0, 0.0, 0.0
-    classes = True
-    with torch.inference_mode():
-        for x, y in _validation(found):
-            wanted, got = network(x), predict(x)
-            worst = max(worst, float((got - wanted).abs().max()))
-            largest = max(largest, float(wanted.abs().max()))
-            classes = classes and not y.is_floating_point() and wanted.ndim > 1
-            if classes:
-                right += int((got.argmax(1) == y).sum())
-                count += y.numel()
-    return right / count if classes and count else None, worst / (largest or 1.0)
+class _Beside(nn.Module):
+    """A form of a network, which runs beside it, (B, *input_shape) -> (B, outputs).
+
+    Attributes:
+        difference: Largest difference of their outputs, relative to the largest output.
+    """
+
+    def __init__(self, predict: Predict, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._predict = predict
+        self._worst, self._largest = 0.0, 0.0
+
+    @property
+    def difference(self) -> float:
+        return self._worst / (self._largest or 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wanted, got = self.network(x), self._predict(x)
+        self._worst = max(self._worst, float((got - wanted).abs().max()))
+        self._largest = max(self._largest, float(wanted.abs().max()))
+        return got
 
 
-def _validation(found: Candidate) -> Iterator[tuple[Tensor, Tensor]]:
-    with torch.random.fork_rng(devices=[]):  # which loaders of data draw from
-        torch.manual_seed(found.seed)
-        yield from found.batches("validation")
-
-
-def _shortcoming(name: str, accuracy: float | None, full: float | None, difference: float) -> str:
+def _shortcoming(
+    name: str, difference: float, search: Search, values: Values, full: Values
+) -> str:
     """Why a form is not to be deployed; empty where it is."""
     if name != "onnx-int8":
         if difference <= TOLERANCE:
             return ""
         return f"outputs differ by {difference:.1e} of the largest, wanted {TOLERANCE:g} at most"
-    if accuracy is None or full is None:
-        return "no classes by which int8 could be compared"
-    if full - accuracy <= DROP:
+    judges = (o for o in (*search.optimised, *search.measured) if isinstance(o, Metric))
+    first = next(judges, None)
+    if first is None:
+        return "no trained objective by which int8 could be compared"
+    value, wanted = values[first.name], full[first.name]
+    lost = wanted - value if first.direction == "maximize" else value - wanted
+    most = DROP if first.unit == "fraction" else DROP * abs(wanted)
+    if lost <= 1.0001 * most:  # values are of single precision
         return ""
-    lost = 100 * (full - accuracy)
-    return f"int8 loses {lost:.1f} points of accuracy, wanted {100 * DROP:g} at most"
+    return f"int8 has {first.name} {value:.4g}, PyTorch {wanted:.4g}: over {most:.2g} worse"
 
 
 def _write(path: Path, content: bytes) -> None:

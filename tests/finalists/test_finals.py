@@ -135,6 +135,9 @@ def test_the_folder_rebuilds_the_network_with_this_package_alone(
     for form in final.forms:
         assert form.bytes == (final.folder / form.file).stat().st_size
         assert form.name == "onnx-int8" or (form.deployable and form.difference <= 1e-4)
+    trained = final.retrained.values("accuracy")[card["seed"]]
+    assert [form.values["accuracy"] for form in final.forms[:2]] == pytest.approx([trained] * 2)
+    assert " accuracy | difference |" in (final.folder / "card.md").read_text()
     assert f"| {card['seed']} |" in (final.folder / "card.md").read_text()
     script = [sys.executable, "rebuild.py"]
     assert subprocess.run(script, cwd=final.folder, timeout=120).returncode == 0

@@ -23,7 +23,7 @@ def test_forms_of_a_regression_have_its_objectives(tmp_path: Path, onnxruntime: 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 5)).astype(np.float32)
     search = describe_search(
-        space=nas.spaces.MLP(layers=(1, 1), widths=(8, 16)),
+        space=nas.spaces.MLP(layers=(1,), widths=(8, 16)),
         data=nas.datasets.ArrayDataModule(x, 40 + 9 * x[:, 0], batch_size=64),
         module=partial(nas.model.Regressor, learning_rate=1e-2, warmup_steps=5),
         objectives=["mae", "parameters"],

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import atexit
 import os
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 _temporary = tempfile.TemporaryDirectory(prefix="optuna-nas-tests-", ignore_cleanup_errors=True)
 os.environ["TMPDIR"] = tempfile.tempdir = _temporary.name
+atexit.register(_temporary.cleanup)  # before it is collected, which would be a warning
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
@@ -108,10 +109,20 @@ study.ask().suggest_int("x", 0, 9)
     assert set(as_stored(url).params) == {"x"}
 
 
-def test_what_json_cannot_hold_is_refused_where_it_is_set(url: str) -> None:
+@pytest.mark.parametrize("kind", ["user", "system"])
+def test_what_json_cannot_hold_is_refused_where_it_is_set(url: str, kind: str) -> None:
     storage, trial = begun(url)
     with pytest.raises(TypeError):
-        storage.set_trial_user_attr(trial, "thing", object())
+        getattr(storage, f"set_trial_{kind}_attr")(trial, "thing", np.float32(1.0))
+    assert getattr(storage.get_trial(trial), f"{kind}_attrs") == {}
+
+
+def test_an_attribute_is_stored_as_it_was_when_it_was_set(url: str) -> None:
+    storage, trial = begun(url)
+    steps = [1, 2]
+    storage.set_trial_user_attr(trial, "steps", steps)
+    steps.append(3)
+    assert storage.get_trial(trial).user_attrs == {"steps": [1, 2]}
 
 
 def test_another_distribution_of_one_name_is_refused(url: str) -> None:

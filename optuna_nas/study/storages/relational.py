@@ -150,14 +150,19 @@ class Relational(_CachedStorage):
         Raises:
             TypeError: The value is nothing that JSON has.
         """
-        json.dumps(value)
+        stored = json.loads(json.dumps(value))
         with self._writing:
-            self._of(trial_id).user[key] = value
+            self._of(trial_id).user[key] = stored
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write a system attribute, with what was held back of the trial."""
+        """Write a system attribute, with what was held back of the trial.
+
+        Raises:
+            TypeError: The value is nothing that JSON has.
+        """
+        stored = json.loads(json.dumps(value))
         with self._writing:
-            self._of(trial_id).system[key] = value
+            self._of(trial_id).system[key] = stored
             self._write(trial_id)
 
     def set_trial_intermediate_value(

@@ -1,5 +1,6 @@
 """A relational storage that writes in few transactions keeps every promise of Optuna's."""
 
+import gc
 import json
 import pickle
 import shutil
@@ -20,7 +21,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from optuna_nas.study.storages import patience
+from optuna_nas.study.storages import patience, relational
 from optuna_nas.study.storages.opening import connect
 from optuna_nas.study.storages.relational import Relational
 
@@ -123,6 +124,21 @@ def test_an_attribute_is_stored_as_it_was_when_it_was_set(url: str) -> None:
     storage.set_trial_user_attr(trial, "steps", steps)
     steps.append(3)
     assert storage.get_trial(trial).user_attrs == {"steps": [1, 2]}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_one_storage_holds_back_another_of_the_process_shows(url: str, kept: bool) -> None:
+    def ask() -> optuna.Study | None:
+        study = optuna.create_study(study_name="s", storage=connect(url))
+        study.ask().suggest_int("x", 0, 9)
+        return study if kept else None
+
+    first = ask()
+    gc.collect()
+    optuna.load_study(study_name="s", storage=connect(url)).tell(0, 1.0)
+    assert set(as_stored(url).params) == {"x"}
+    del first
+    assert not relational._HOLDING
 
 
 def test_another_distribution_of_one_name_is_refused(url: str) -> None:

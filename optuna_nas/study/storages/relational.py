@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
@@ -21,7 +22,6 @@ from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar, cast
-from weakref import WeakSet
 
 from optuna.distributions import (
     BaseDistribution,
@@ -118,7 +118,6 @@ class Relational(_CachedStorage):
         self._held: dict[int, _Held] = {}
         self._running: set[int] = set()  # trials that were seen here to run
         self._writing = threading.RLock()
-        _OPEN.add(self)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Create a trial."""
@@ -182,8 +181,9 @@ class Relational(_CachedStorage):
         return self._write(trial_id, state, values)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Read a trial, after writing what was held back of it."""
-        self._write_if_open(trial_id)
+        """Read a trial, after writing what was held back of it in this process."""
+        for storage in self._of_database():
+            storage._write_if_open(trial_id)
         return self._patiently(super().get_trial, trial_id)
 
     def get_all_trials(
@@ -192,8 +192,9 @@ class Relational(_CachedStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        """Read all trials of a study, after writing what was held back of any."""
-        self._write_all()
+        """Read all trials of a study, after writing what was held back of any in this process."""
+        for storage in self._of_database():
+            storage._write_all()
         return self._patiently(super().get_all_trials, study_id, deepcopy, states)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
@@ -230,7 +231,13 @@ class Relational(_CachedStorage):
         if trial_id not in self._running:
             _check_open(self._patiently(super().get_trial, trial_id))
             self._running.add(trial_id)
+        _HOLDING.add(self)
         return self._held.setdefault(trial_id, _Held())
+
+    def _of_database(self) -> list[Relational]:
+        """This storage, and those of its database that hold something back in this process."""
+        url = self._backend.engine.url
+        return [storage for storage in {self, *_HOLDING} if storage._backend.engine.url == url]
 
     def _write_all(self) -> None:
         with self._writing:
@@ -259,16 +266,18 @@ class Relational(_CachedStorage):
                 now = datetime.now()
                 done = self._patiently(self._transact, trial_id, held, state, values, now)
             except (KeyError, UpdateFinishedTrialError):
-                self._forget(trial_id)
+                self._drop(trial_id)
+                self._running.discard(trial_id)
                 raise
-            self._held.pop(trial_id, None)
+            self._drop(trial_id)
             if state is not None and state.is_finished():
-                self._forget(trial_id)
+                self._running.discard(trial_id)
             return done
 
-    def _forget(self, trial_id: int) -> None:
+    def _drop(self, trial_id: int) -> None:
         self._held.pop(trial_id, None)
-        self._running.discard(trial_id)
+        if not self._held:
+            _HOLDING.discard(self)
 
     def _transact(
         self,
@@ -333,13 +342,16 @@ def _is(stored: datetime | None, now: datetime) -> bool:
     return abs((stored - now).total_seconds()) <= 1.0
 
 
-_OPEN: WeakSet[Relational] = WeakSet()
+_HOLDING: set[Relational] = set()
+"""Storages with something to write, which stay even when nobody else refers to them."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HOLDING.clear)  # the parent writes what is its own
 
 
 @atexit.register
 def _at_exit() -> None:
     """Write what is still held back, where the database is there."""
-    for storage in list(_OPEN):
+    for storage in list(_HOLDING):
         storage.patience = 0.0
         with suppress(Exception):
             storage._write_all()

@@ -253,6 +253,21 @@ def test_patience_ends(url: str) -> None:
         storage.get_trial(trial)
 
 
+def test_studies_are_waited_for_too(url: str) -> None:
+    begun(url)
+    storage = connect(url)
+    left = failing(storage, "before_cursor_execute", 0, "database is locked")
+    for work, result in (
+        (lambda: storage.get_study_id_from_name("s"), 1),
+        (lambda: storage.get_study_name_from_id(1), "s"),
+        (lambda: len(storage.get_all_studies()), 1),
+        (lambda: storage.create_new_study([StudyDirection.MINIMIZE], study_name="t"), 2),
+    ):
+        left[0] = 1
+        assert work() == result
+        assert left == [0]
+
+
 def test_a_full_disk_is_waited_for(tmp_path) -> None:
     """A real one: SQLite may use no more pages, until somebody makes room."""
     storage, trial = begun(f"sqlite:///{tmp_path}/s.db")

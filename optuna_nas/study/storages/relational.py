@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -197,22 +197,6 @@ class Relational(_CachedStorage):
             storage._write_all()
         return self._patiently(super().get_all_trials, study_id, deepcopy, states)
 
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """Read the user attributes of a study."""
-        return self._patiently(super().get_study_user_attrs, study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """Read the system attributes of a study."""
-        return self._patiently(super().get_study_system_attrs, study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write a user attribute of a study."""
-        self._patiently(super().set_study_user_attr, study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write a system attribute of a study."""
-        self._patiently(super().set_study_system_attr, study_id, key, value)
-
     def _patiently(self, work: Callable[..., T], *args: Any) -> T:
         return patiently(partial(work, *args), self.patience)
 
@@ -340,6 +324,34 @@ def _is(stored: datetime | None, now: datetime) -> bool:
     if stored is None or stored.microsecond:
         return stored == now
     return abs((stored - now).total_seconds()) <= 1.0
+
+
+PLAIN = (
+    "create_new_study",
+    "get_all_studies",
+    "get_best_trial",
+    "get_study_directions",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_system_attrs",
+    "get_study_user_attrs",
+    "get_trial_id_from_study_id_trial_number",
+    "set_study_system_attr",
+    "set_study_user_attr",
+)
+"""Methods that are Optuna's, but tried again."""
+
+
+def _tried_again(method: Callable[..., T]) -> Callable[..., T]:
+    @wraps(method)
+    def tried(self: Relational, *args: Any, **named: Any) -> T:
+        return self._patiently(partial(method, self, *args, **named))
+
+    return tried
+
+
+for _name in PLAIN:
+    setattr(Relational, _name, _tried_again(getattr(_CachedStorage, _name)))
 
 
 _HOLDING: set[Relational] = set()

@@ -247,7 +247,7 @@ def test_an_error_that_will_not_pass_is_raised_at_once(url: str) -> None:
 
 def test_patience_ends(url: str) -> None:
     storage, trial = begun(url)
-    storage.patience = 0.0
+    storage.patience.seconds = 0.0
     failing(storage, "before_cursor_execute", 10**6, "database is locked")
     with pytest.raises(StorageInternalError):
         storage.get_trial(trial)
@@ -268,6 +268,23 @@ def test_studies_are_waited_for_too(url: str) -> None:
         assert left == [0]
 
 
+def test_patience_that_ran_out_is_back_with_the_storage(url: str) -> None:
+    storage, trial = begun(url)
+    storage.patience.seconds = 0.3
+    left = failing(storage, "before_cursor_execute", 10**6, "database is locked")
+    with pytest.raises(StorageInternalError):
+        storage.get_trial(trial)
+    tried = left[0]
+    with pytest.raises(StorageInternalError):
+        storage.get_trial(trial)
+    assert left[0] == tried - 1
+    left[0] = 0
+    storage.get_trial(trial)
+    left[0] = 2
+    storage.get_trial(trial)
+    assert left == [0]
+
+
 def test_a_full_disk_is_waited_for(tmp_path) -> None:
     """A real one: SQLite may use no more pages, until somebody makes room."""
     storage, trial = begun(f"sqlite:///{tmp_path}/s.db")
@@ -280,7 +297,7 @@ def test_a_full_disk_is_waited_for(tmp_path) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
     storage.set_trial_user_attr(trial, "large", "x" * 100_000)
-    storage.patience = 0.0
+    storage.patience.seconds = 0.0
     with pytest.raises(StorageInternalError):
         storage.set_trial_system_attr(trial, "now", 1)
     limit[0] = 10_000

@@ -43,7 +43,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, insert, update
 
 from optuna_nas.study.storages.chunks import ChunkedStorage, Pieces, pieces, whole
-from optuna_nas.study.storages.patience import PATIENCE, patiently
+from optuna_nas.study.storages.patience import Patience
 from optuna_nas.study.storages.sqlite import write_ahead
 
 __all__ = ["Relational"]
@@ -94,7 +94,7 @@ class Relational(_CachedStorage):
         backend: Optuna's storage of the database.
 
     Attributes:
-        patience: Seconds for which a database that is away, locked or full is tried again.
+        patience: Tries again a database that is away, locked or full.
     """
 
     def __init__(self, backend: RDBStorage) -> None:
@@ -114,7 +114,7 @@ class Relational(_CachedStorage):
     def _begin(self) -> None:
         write_ahead(self._backend)
         self._cut = pieces if isinstance(self._backend, ChunkedStorage) else whole
-        self.patience = PATIENCE
+        self.patience = Patience()
         self._held: dict[int, _Held] = {}
         self._running: set[int] = set()  # trials that were seen here to run
         self._writing = threading.RLock()
@@ -198,7 +198,7 @@ class Relational(_CachedStorage):
         return self._patiently(super().get_all_trials, study_id, deepcopy, states)
 
     def _patiently(self, work: Callable[..., T], *args: Any) -> T:
-        return patiently(partial(work, *args), self.patience)
+        return self.patience(partial(work, *args))
 
     def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
         super()._add_trials_to_cache(study_id, trials)
@@ -364,6 +364,6 @@ if hasattr(os, "register_at_fork"):
 def _at_exit() -> None:
     """Write what is still held back, where the database is there."""
     for storage in list(_HOLDING):
-        storage.patience = 0.0
+        storage.patience.seconds = 0.0
         with suppress(Exception):
             storage._write_all()

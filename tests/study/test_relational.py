@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from optuna_nas.study import lease
 from optuna_nas.study.storages import patience, relational
 from optuna_nas.study.storages.opening import connect
 from optuna_nas.study.storages.relational import Relational
@@ -283,6 +285,24 @@ def test_patience_that_ran_out_is_back_with_the_storage(url: str) -> None:
     left[0] = 2
     storage.get_trial(trial)
     assert left == [0]
+
+
+def test_an_outage_longer_than_a_lease_makes_no_trial_abandoned(url: str, monkeypatch) -> None:
+    study = optuna.create_study(study_name="s", storage=connect(url))
+    elsewhere = {**lease._lease(300.0), "host": "elsewhere"}
+    study._storage.set_trial_system_attr(study.ask()._trial_id, lease.LEASE, elsewhere)
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    assert lease.requeue(study) == []
+    began = now[0]
+    failing(study._storage, "before_cursor_execute", 80, "database is locked")
+    assert lease.requeue(study) == []
+    assert now[0] - began > 300
+    now[0] += 299
+    assert lease.requeue(study) == []
+    now[0] += 2
+    assert lease.requeue(study) == [0]
 
 
 def test_a_full_disk_is_waited_for(tmp_path) -> None:

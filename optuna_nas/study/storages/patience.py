@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-__all__ = ["PATIENCE", "Patience", "is_passing"]
+__all__ = ["PATIENCE", "Patience", "answered", "is_passing"]
 
 PATIENCE = 900.0
 """Seconds for which a database is tried again."""
@@ -19,6 +21,8 @@ LONGEST_WAIT = 10.0
 """Seconds between two tries, at most."""
 PARTING = 1.0
 """Seconds for which it is tried again once the process was asked to end."""
+OUTAGE = 60.0
+"""Seconds after which a database was away, for others too, and not merely busy."""
 PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")
 """What SQLite says of errors that may pass."""
 
@@ -35,10 +39,14 @@ class Patience:
     Args:
         seconds: How long the storage may be away until an error is raised. Once that has run
             out, work is tried once, until the storage answers again.
+
+    Attributes:
+        answered: When (monotonic) the storage last answered again after an outage.
     """
 
     def __init__(self, seconds: float = PATIENCE) -> None:
         self.seconds = seconds
+        self.answered = -math.inf
         self._away: float | None = None  # since when it has not answered
 
     def __call__(self, work: Callable[[], T]) -> T:
@@ -65,11 +73,18 @@ class Patience:
                 tries += 1
                 _sleep(min(left, wait), away)
             else:
-                self._away = None
+                now, since, self._away = time.monotonic(), self._away, None
                 if tries:
-                    waited = time.monotonic() - started
-                    _logger.warning(f"the storage answers after {waited:.1f} s")
+                    _logger.warning(f"the storage answers after {now - started:.1f} s")
+                if since is not None and now - since > OUTAGE:
+                    self.answered = now
                 return result
+
+
+def answered(storage: BaseStorage) -> float:
+    """When (monotonic) a storage last answered again after an outage seen by this process."""
+    patience = getattr(storage, "patience", None)
+    return patience.answered if isinstance(patience, Patience) else -math.inf
 
 
 def is_passing(error: BaseException) -> bool:

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.locks import host_lock
 from optuna_nas.pruners.curve import PREFIX
+from optuna_nas.study.storages.patience import answered
 
 __all__ = [
     "LEASE",
@@ -111,6 +112,7 @@ def abandoned(study: optuna.Study, trial: FrozenTrial) -> bool:
     if first != state:
         since = time.monotonic()
         seen[trial._trial_id] = state, since
+    since = max(since, answered(study._storage))  # before that, nobody could renew a lease
     seconds = BEGIN_SECONDS if lease is None else lease["seconds"]
     begun = renewed if renewed is not None else started.timestamp() if started else time.time()
     return bool(time.monotonic() - since > seconds or time.time() - begun > LONG_AGO)

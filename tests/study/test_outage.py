@@ -1,7 +1,9 @@
 """A database that goes away for a while, and a network that hangs: no trial is lost."""
 
 import os
+import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +14,12 @@ from uuid import uuid4
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from optuna_nas.study.storages import patience
 from optuna_nas.study.storages.opening import connect
+from optuna_nas.study.workers.interrupts import Interrupts
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
 
@@ -156,7 +161,7 @@ def test_a_network_that_hangs_only_delays(proxy: Proxy, study: optuna.Study) -> 
 
 
 def test_a_network_that_never_comes_back_is_told(proxy: Proxy, study: optuna.Study) -> None:
-    study._storage.patience = 0.5
+    study._storage.patience.seconds = 0.5
     proxy.refusing = True
     proxy.cut()
     started = time.monotonic()
@@ -164,3 +169,35 @@ def test_a_network_that_never_comes_back_is_told(proxy: Proxy, study: optuna.Stu
         study.ask()
     assert time.monotonic() > started + 0.5
     proxy.refusing = False
+
+
+@pytest.fixture
+def interrupts(monkeypatch) -> Iterator[None]:
+    monkeypatch.setattr(patience, "interrupted", False)
+    Interrupts([signal.SIGUSR1])
+    yield
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def test_an_interrupt_ends_the_wait_for_a_storage(tmp_path, interrupts) -> None:
+    storage = connect(f"sqlite:///{tmp_path}/s.db")
+
+    def fail(*_: object) -> None:
+        raise OperationalError("", {}, sqlite3.OperationalError("database is locked"))
+
+    event.listen(storage._backend.engine, "before_cursor_execute", fail)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        with suppress(optuna.exceptions.StorageInternalError):
+            storage.get_all_studies()
+        time.sleep(60)
+    timer.join()
+    assert time.monotonic() < started + 60
+
+
+def test_a_path_of_the_users_blocks_no_interrupt(interrupts) -> None:
+    code = compile("signal.raise_signal(signal.SIGUSR1)", "/home/me/storages/nets.py", "exec")
+    with pytest.raises(KeyboardInterrupt):
+        exec(code, {"signal": signal})

@@ -1,13 +1,16 @@
 """A relational storage that writes in few transactions keeps every promise of Optuna's."""
 
+import gc
 import json
 import pickle
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
@@ -19,7 +22,8 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from optuna_nas.study.storages import patience
+from optuna_nas.study import lease
+from optuna_nas.study.storages import patience, relational
 from optuna_nas.study.storages.opening import connect
 from optuna_nas.study.storages.relational import Relational
 
@@ -108,10 +112,35 @@ study.ask().suggest_int("x", 0, 9)
     assert set(as_stored(url).params) == {"x"}
 
 
-def test_what_json_cannot_hold_is_refused_where_it_is_set(url: str) -> None:
+@pytest.mark.parametrize("kind", ["user", "system"])
+def test_what_json_cannot_hold_is_refused_where_it_is_set(url: str, kind: str) -> None:
     storage, trial = begun(url)
     with pytest.raises(TypeError):
-        storage.set_trial_user_attr(trial, "thing", object())
+        getattr(storage, f"set_trial_{kind}_attr")(trial, "thing", np.float32(1.0))
+    assert getattr(storage.get_trial(trial), f"{kind}_attrs") == {}
+
+
+def test_an_attribute_is_stored_as_it_was_when_it_was_set(url: str) -> None:
+    storage, trial = begun(url)
+    steps = [1, 2]
+    storage.set_trial_user_attr(trial, "steps", steps)
+    steps.append(3)
+    assert storage.get_trial(trial).user_attrs == {"steps": [1, 2]}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_one_storage_holds_back_another_of_the_process_shows(url: str, kept: bool) -> None:
+    def ask() -> optuna.Study | None:
+        study = optuna.create_study(study_name="s", storage=connect(url))
+        study.ask().suggest_int("x", 0, 9)
+        return study if kept else None
+
+    first = ask()
+    gc.collect()
+    optuna.load_study(study_name="s", storage=connect(url)).tell(0, 1.0)
+    assert set(as_stored(url).params) == {"x"}
+    del first
+    assert not relational._HOLDING
 
 
 def test_another_distribution_of_one_name_is_refused(url: str) -> None:
@@ -220,10 +249,60 @@ def test_an_error_that_will_not_pass_is_raised_at_once(url: str) -> None:
 
 def test_patience_ends(url: str) -> None:
     storage, trial = begun(url)
-    storage.patience = 0.0
+    storage.patience.seconds = 0.0
     failing(storage, "before_cursor_execute", 10**6, "database is locked")
     with pytest.raises(StorageInternalError):
         storage.get_trial(trial)
+
+
+def test_studies_are_waited_for_too(url: str) -> None:
+    begun(url)
+    storage = connect(url)
+    left = failing(storage, "before_cursor_execute", 0, "database is locked")
+    for work, result in (
+        (lambda: storage.get_study_id_from_name("s"), 1),
+        (lambda: storage.get_study_name_from_id(1), "s"),
+        (lambda: len(storage.get_all_studies()), 1),
+        (lambda: storage.create_new_study([StudyDirection.MINIMIZE], study_name="t"), 2),
+    ):
+        left[0] = 1
+        assert work() == result
+        assert left == [0]
+
+
+def test_patience_that_ran_out_is_back_with_the_storage(url: str) -> None:
+    storage, trial = begun(url)
+    storage.patience.seconds = 0.3
+    left = failing(storage, "before_cursor_execute", 10**6, "database is locked")
+    with pytest.raises(StorageInternalError):
+        storage.get_trial(trial)
+    tried = left[0]
+    with pytest.raises(StorageInternalError):
+        storage.get_trial(trial)
+    assert left[0] == tried - 1
+    left[0] = 0
+    storage.get_trial(trial)
+    left[0] = 2
+    storage.get_trial(trial)
+    assert left == [0]
+
+
+def test_an_outage_longer_than_a_lease_makes_no_trial_abandoned(url: str, monkeypatch) -> None:
+    study = optuna.create_study(study_name="s", storage=connect(url))
+    elsewhere = {**lease._lease(300.0), "host": "elsewhere"}
+    study._storage.set_trial_system_attr(study.ask()._trial_id, lease.LEASE, elsewhere)
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    assert lease.requeue(study) == []
+    began = now[0]
+    failing(study._storage, "before_cursor_execute", 80, "database is locked")
+    assert lease.requeue(study) == []
+    assert now[0] - began > 300
+    now[0] += 299
+    assert lease.requeue(study) == []
+    now[0] += 2
+    assert lease.requeue(study) == [0]
 
 
 def test_a_full_disk_is_waited_for(tmp_path) -> None:
@@ -238,7 +317,7 @@ def test_a_full_disk_is_waited_for(tmp_path) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
     storage.set_trial_user_attr(trial, "large", "x" * 100_000)
-    storage.patience = 0.0
+    storage.patience.seconds = 0.0
     with pytest.raises(StorageInternalError):
         storage.set_trial_system_attr(trial, "now", 1)
     limit[0] = 10_000

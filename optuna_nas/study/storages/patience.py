@@ -3,51 +3,88 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-__all__ = ["PATIENCE", "is_passing", "patiently"]
+__all__ = ["PATIENCE", "Patience", "answered", "is_passing"]
 
 PATIENCE = 900.0
 """Seconds for which a database is tried again."""
 LONGEST_WAIT = 10.0
 """Seconds between two tries, at most."""
+PARTING = 1.0
+"""Seconds for which it is tried again once the process was asked to end."""
+OUTAGE = 60.0
+"""Seconds after which a database was away, for others too, and not merely busy."""
 PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")
 """What SQLite says of errors that may pass."""
+
+interrupted = False
+"""Whether the process was asked to end, as by Ctrl-C. A plain flag: a signal's handler sets it."""
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Do some work with a database, again and again while what goes wrong may pass.
+class Patience:
+    """Does the work with one storage again and again while what goes wrong may pass.
 
     Args:
-        work: May be done twice: a connection may break after the database has done its part.
-        patience: Seconds after which an error is raised all the same.
+        seconds: How long the storage may be away until an error is raised. Once that has run
+            out, work is tried once, until the storage answers again.
+
+    Attributes:
+        answered: When (monotonic) the storage last answered again after an outage.
     """
-    started, tries = time.monotonic(), 0
-    while True:
-        try:
-            result = work()
-        except StorageInternalError as error:
-            left = started + patience - time.monotonic()
-            if left <= 0 or not is_passing(error):
-                raise
-            if not tries:
-                _logger.warning(f"the storage fails: {_told(error)}; trying for {patience:.0f} s")
-            wait = min(0.05 * 2.0 ** min(tries, 20), LONGEST_WAIT)
-            tries += 1
-            time.sleep(min(left, wait * random.uniform(0.5, 1.0)))
-        else:
-            if tries:
-                _logger.warning(f"the storage answers after {time.monotonic() - started:.1f} s")
-            return result
+
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        self.seconds = seconds
+        self.answered = -math.inf
+        self._away: float | None = None  # since when it has not answered
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """Do some work.
+
+        Args:
+            work: May be done twice: a connection may break after the database has done its part.
+        """
+        started, tries = time.monotonic(), 0
+        while True:
+            try:
+                result = work()
+            except StorageInternalError as error:
+                if not is_passing(error):
+                    raise
+                away = self._away or time.monotonic()
+                self._away = away
+                left = min(started, away) + self.seconds - time.monotonic()
+                if left <= 0 or _is_parting(away):
+                    raise
+                if not tries:
+                    _logger.warning(f"the storage fails: {_told(error)}; trying for {left:.0f} s")
+                wait = min(0.05 * 2.0 ** min(tries, 20), LONGEST_WAIT) * random.uniform(0.5, 1.0)
+                tries += 1
+                _sleep(min(left, wait), away)
+            else:
+                now, since, self._away = time.monotonic(), self._away, None
+                if tries:
+                    _logger.warning(f"the storage answers after {now - started:.1f} s")
+                if since is not None and now - since > OUTAGE:
+                    self.answered = now
+                return result
+
+
+def answered(storage: BaseStorage) -> float:
+    """When (monotonic) a storage last answered again after an outage seen by this process."""
+    patience = getattr(storage, "patience", None)
+    return patience.answered if isinstance(patience, Patience) else -math.inf
 
 
 def is_passing(error: BaseException) -> bool:
@@ -63,3 +100,15 @@ def is_passing(error: BaseException) -> bool:
 def _told(error: BaseException) -> str:
     orig = getattr(error.__cause__, "orig", error)
     return str(orig).strip().splitlines()[0][:200] if str(orig).strip() else type(orig).__name__
+
+
+def _is_parting(away: float) -> bool:
+    """Whether the process was asked to end, and a storage is away for too long to wait for it."""
+    return interrupted and time.monotonic() - away >= PARTING
+
+
+def _sleep(seconds: float, away: float) -> None:
+    """Sleep in short pieces: a signal does not end `time.sleep`."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not _is_parting(away):
+        time.sleep(min(left, 0.1))

@@ -13,15 +13,15 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from itertools import chain
 from typing import Any, TypeVar, cast
-from weakref import WeakSet
 
 from optuna.distributions import (
     BaseDistribution,
@@ -43,7 +43,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import delete, insert, update
 
 from optuna_nas.study.storages.chunks import ChunkedStorage, Pieces, pieces, whole
-from optuna_nas.study.storages.patience import PATIENCE, patiently
+from optuna_nas.study.storages.patience import Patience
 from optuna_nas.study.storages.sqlite import write_ahead
 
 __all__ = ["Relational"]
@@ -94,7 +94,7 @@ class Relational(_CachedStorage):
         backend: Optuna's storage of the database.
 
     Attributes:
-        patience: Seconds for which a database that is away, locked or full is tried again.
+        patience: Tries again a database that is away, locked or full.
     """
 
     def __init__(self, backend: RDBStorage) -> None:
@@ -114,11 +114,10 @@ class Relational(_CachedStorage):
     def _begin(self) -> None:
         write_ahead(self._backend)
         self._cut = pieces if isinstance(self._backend, ChunkedStorage) else whole
-        self.patience = PATIENCE
+        self.patience = Patience()
         self._held: dict[int, _Held] = {}
         self._running: set[int] = set()  # trials that were seen here to run
         self._writing = threading.RLock()
-        _OPEN.add(self)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Create a trial."""
@@ -150,14 +149,19 @@ class Relational(_CachedStorage):
         Raises:
             TypeError: The value is nothing that JSON has.
         """
-        json.dumps(value)
+        stored = json.loads(json.dumps(value))
         with self._writing:
-            self._of(trial_id).user[key] = value
+            self._of(trial_id).user[key] = stored
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write a system attribute, with what was held back of the trial."""
+        """Write a system attribute, with what was held back of the trial.
+
+        Raises:
+            TypeError: The value is nothing that JSON has.
+        """
+        stored = json.loads(json.dumps(value))
         with self._writing:
-            self._of(trial_id).system[key] = value
+            self._of(trial_id).system[key] = stored
             self._write(trial_id)
 
     def set_trial_intermediate_value(
@@ -177,8 +181,9 @@ class Relational(_CachedStorage):
         return self._write(trial_id, state, values)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Read a trial, after writing what was held back of it."""
-        self._write_if_open(trial_id)
+        """Read a trial, after writing what was held back of it in this process."""
+        for storage in self._of_database():
+            storage._write_if_open(trial_id)
         return self._patiently(super().get_trial, trial_id)
 
     def get_all_trials(
@@ -187,28 +192,13 @@ class Relational(_CachedStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        """Read all trials of a study, after writing what was held back of any."""
-        self._write_all()
+        """Read all trials of a study, after writing what was held back of any in this process."""
+        for storage in self._of_database():
+            storage._write_all()
         return self._patiently(super().get_all_trials, study_id, deepcopy, states)
 
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """Read the user attributes of a study."""
-        return self._patiently(super().get_study_user_attrs, study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """Read the system attributes of a study."""
-        return self._patiently(super().get_study_system_attrs, study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write a user attribute of a study."""
-        self._patiently(super().set_study_user_attr, study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write a system attribute of a study."""
-        self._patiently(super().set_study_system_attr, study_id, key, value)
-
     def _patiently(self, work: Callable[..., T], *args: Any) -> T:
-        return patiently(partial(work, *args), self.patience)
+        return self.patience(partial(work, *args))
 
     def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
         super()._add_trials_to_cache(study_id, trials)
@@ -225,7 +215,13 @@ class Relational(_CachedStorage):
         if trial_id not in self._running:
             _check_open(self._patiently(super().get_trial, trial_id))
             self._running.add(trial_id)
+        _HOLDING.add(self)
         return self._held.setdefault(trial_id, _Held())
+
+    def _of_database(self) -> list[Relational]:
+        """This storage, and those of its database that hold something back in this process."""
+        url = self._backend.engine.url
+        return [storage for storage in {self, *_HOLDING} if storage._backend.engine.url == url]
 
     def _write_all(self) -> None:
         with self._writing:
@@ -254,16 +250,18 @@ class Relational(_CachedStorage):
                 now = datetime.now()
                 done = self._patiently(self._transact, trial_id, held, state, values, now)
             except (KeyError, UpdateFinishedTrialError):
-                self._forget(trial_id)
+                self._drop(trial_id)
+                self._running.discard(trial_id)
                 raise
-            self._held.pop(trial_id, None)
+            self._drop(trial_id)
             if state is not None and state.is_finished():
-                self._forget(trial_id)
+                self._running.discard(trial_id)
             return done
 
-    def _forget(self, trial_id: int) -> None:
+    def _drop(self, trial_id: int) -> None:
         self._held.pop(trial_id, None)
-        self._running.discard(trial_id)
+        if not self._held:
+            _HOLDING.discard(self)
 
     def _transact(
         self,
@@ -328,13 +326,44 @@ def _is(stored: datetime | None, now: datetime) -> bool:
     return abs((stored - now).total_seconds()) <= 1.0
 
 
-_OPEN: WeakSet[Relational] = WeakSet()
+PLAIN = (
+    "create_new_study",
+    "get_all_studies",
+    "get_best_trial",
+    "get_study_directions",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_system_attrs",
+    "get_study_user_attrs",
+    "get_trial_id_from_study_id_trial_number",
+    "set_study_system_attr",
+    "set_study_user_attr",
+)
+"""Methods that are Optuna's, but tried again."""
+
+
+def _tried_again(method: Callable[..., T]) -> Callable[..., T]:
+    @wraps(method)
+    def tried(self: Relational, *args: Any, **named: Any) -> T:
+        return self._patiently(partial(method, self, *args, **named))
+
+    return tried
+
+
+for _name in PLAIN:
+    setattr(Relational, _name, _tried_again(getattr(_CachedStorage, _name)))
+
+
+_HOLDING: set[Relational] = set()
+"""Storages with something to write, which stay even when nobody else refers to them."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HOLDING.clear)  # the parent writes what is its own
 
 
 @atexit.register
 def _at_exit() -> None:
     """Write what is still held back, where the database is there."""
-    for storage in list(_OPEN):
-        storage.patience = 0.0
+    for storage in list(_HOLDING):
+        storage.patience.seconds = 0.0
         with suppress(Exception):
             storage._write_all()

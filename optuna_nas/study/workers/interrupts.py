@@ -8,7 +8,16 @@ import threading
 from collections.abc import Iterable
 from types import FrameType
 
+from optuna_nas.study.storages import patience
+
 __all__ = ["Interrupts"]
+
+STORAGES = (
+    "sqlalchemy",
+    os.path.join("optuna_nas", "study", "storages"),
+    os.path.join("optuna", "storages"),
+)
+"""What the paths of code that reads or writes a storage contain."""
 
 
 class Interrupts:
@@ -31,9 +40,9 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.caught = True
+        self.caught = patience.interrupted = True
         while frame is not None:
-            if any(name in frame.f_code.co_filename for name in ("sqlalchemy", "storages")):
+            if any(name in frame.f_code.co_filename for name in STORAGES):
                 threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
                 return
             frame = frame.f_back

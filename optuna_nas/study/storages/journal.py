@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.storages.journal._file import get_lock_file
@@ -26,9 +27,12 @@ class FileJournal(JournalFileBackend):
         super().__init__(path, MortalLock(path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with get_lock_file(self._lock), open(self._file_path, "rb+") as file:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with get_lock_file(self._lock), open(self._file_path, "rb+", opener=_appending) as file:
             _cut(file)
-        super().append_logs(logs)
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class RedisJournal(JournalRedisBackend):
@@ -46,10 +50,18 @@ class RedisJournal(JournalRedisBackend):
         return None
 
 
-def _cut(file: Any) -> None:
+def _appending(path: str, flags: int) -> int:
+    """Open a file that is there, so that each write goes to its end, wherever that is by then."""
+    return os.open(path, flags | os.O_APPEND)
+
+
+def _cut(file: BinaryIO) -> None:
     """Cut a file behind its last newline."""
-    end = file.seek(0, os.SEEK_END)
-    start = end
+    size = start = end = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(size - 1)
+        if file.read(1) == b"\n":
+            return
     while start:
         start = max(0, end - BLOCK)
         file.seek(start)
@@ -58,5 +70,5 @@ def _cut(file: Any) -> None:
             start += newline + 1
             break
         end = start
-    if start != file.seek(0, os.SEEK_END):
+    if start != size:
         file.truncate(start)

@@ -1,5 +1,6 @@
 """A journal outlives its writers: one killed with its lock held, and a line cut in the middle."""
 
+import errno
 import io
 import subprocess
 import sys
@@ -92,3 +93,14 @@ def test_a_half_line_left_between_two_locks_spoils_nothing(path: str, monkeypatc
     journal.append_logs([{"a": 1}])
     journal.append_logs([{"b": 2}, {"c": 3}])
     assert list(journal.read_logs(0)) == [{"a": 1}, {"b": 2}, {"c": 3}]
+
+
+def test_a_lock_whose_holder_cannot_be_named_is_free_at_once(path: str, monkeypatch) -> None:
+    def full(file: Path, text: str) -> None:
+        file.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        MortalLock(path).acquire()
+    assert not list(Path(path).parent.glob("*.lock*"))

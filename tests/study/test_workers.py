@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -100,6 +101,23 @@ def test_a_worker_that_says_no_more_but_lives_is_killed(worker_script, monkeypat
     worker = worker_script("exec sleep 60")
     assert worker.death().endswith("ended by SIGKILL")
     worker.end(0.0)
+
+
+def test_sigterm_ends_what_a_worker_forked_even_in_c() -> None:
+    script = """
+import os, signal
+from optuna_nas.study.workers.interrupts import Interrupts
+Interrupts((signal.SIGTERM,))
+reads, writes = os.pipe()
+if not (child := os.fork()):
+    os.write(writes, b"ready")
+    sum(range(10**9))  # looks at no signal
+os.read(reads, 5)
+os.kill(child, signal.SIGTERM)
+assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+assert isinstance(signal.getsignal(signal.SIGTERM).__self__, Interrupts)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_a_search_whose_workers_only_die_stops() -> None:

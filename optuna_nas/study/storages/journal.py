@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.storages.journal._file import get_lock_file
 
@@ -28,11 +31,19 @@ class FileJournal(JournalFileBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with get_lock_file(self._lock), open(self._file_path, "rb+", opener=_appending) as file:
+        with (
+            _as_a_storage_error(OSError),
+            get_lock_file(self._lock),
+            open(self._file_path, "rb+", opener=_appending) as file,
+        ):
             _cut(file)
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        with _as_a_storage_error(OSError):
+            yield from super().read_logs(log_number_from)
 
 
 class RedisJournal(JournalRedisBackend):
@@ -42,12 +53,35 @@ class RedisJournal(JournalRedisBackend):
     their code; so there are none.
     """
 
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with _as_a_storage_error(_redis_error()):
+            super().append_logs(logs)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        with _as_a_storage_error(_redis_error()):
+            yield from super().read_logs(log_number_from)
+
     def save_snapshot(self, snapshot: bytes) -> None:
         """Keep nothing."""
 
     def load_snapshot(self) -> bytes | None:
         """None: the journal is read from its start."""
         return None
+
+
+@contextmanager
+def _as_a_storage_error(kind: type[Exception]) -> Iterator[None]:
+    """Raise what a journal cannot help as Optuna's databases do: no trial is to blame for it."""
+    try:
+        yield
+    except kind as error:
+        raise StorageInternalError(f"cannot use the journal: {error}") from error
+
+
+def _redis_error() -> type[Exception]:
+    from redis.exceptions import RedisError
+
+    return RedisError
 
 
 def _appending(path: str, flags: int) -> int:

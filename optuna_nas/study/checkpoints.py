@@ -27,6 +27,7 @@ from zipfile import ZipFile
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from optuna_nas.pruners.callback import PruningCallback
@@ -111,7 +112,11 @@ class Saved:
         return self.folder / f"{self.name}.ckpt"
 
     def read(self) -> Resumed:
-        """Where the training can go on; a damaged checkpoint is removed, with a warning."""
+        """Where the training can go on; a damaged checkpoint is removed, with a warning.
+
+        Raises:
+            StorageInternalError: It is there, but cannot be read now.
+        """
         if not self.path.exists():
             return Resumed(reason=f"no checkpoint {self.path.name} in {self.folder}")
         try:
@@ -123,6 +128,8 @@ class Saved:
             if ours["training"] != self.training:
                 raise ValueError("it belongs to another training")
             return Resumed(ours["epochs"], path=self.path, metrics=ours["metrics"])
+        except (OSError, MemoryError) as error:  # it may be read another time
+            raise StorageInternalError(f"cannot read checkpoint {self.path}: {error}") from error
         except Exception as error:  # whatever damaged bytes do to a reader
             reason = f"checkpoint {self.path} is damaged: {type(error).__name__}: {error}"[:500]
             _logger.warning(f"{reason}; training from the start")
@@ -131,7 +138,7 @@ class Saved:
 
     def remove(self) -> None:
         """Remove it, and the folder if it was the last one."""
-        for path in (self.path, _part(self.path)):
+        for path in (self.path, *self.folder.glob(f"{self.name}.*.part")):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty, or not there
             self.folder.rmdir()
@@ -247,7 +254,7 @@ def evict(latest: Path, quota: int) -> None:
 
 
 def _part(path: Path) -> Path:
-    return path.with_suffix(".part")
+    return path.with_suffix(f".{os.getpid()}.part")
 
 
 def _temporary(storage: BaseStorage) -> Path:

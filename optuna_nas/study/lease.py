@@ -167,7 +167,8 @@ def requeue(study: optuna.Study) -> list[int]:
                 _mark_lost(study, trial)
         left = unfinished(study.get_trials(deepcopy=False))
         for trial in left:
-            study.enqueue_trial(trial.params, user_attrs={"continues": trial.number})
+            wanted = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            study.enqueue_trial(wanted, user_attrs={"continues": trial.number})
     return [trial.number for trial in left]
 
 

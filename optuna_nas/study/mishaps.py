@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import torch
@@ -14,9 +15,12 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from optuna_nas.exceptions import TrainingError
+from optuna_nas.study.storages.frames import in_storage
 
 __all__ = ["Diverged", "FiniteLoss", "in_smaller_steps", "is_out_of_memory", "within"]
 
+SOON = 0.05
+"""Seconds until a trial is ended that was in the middle of its storage."""
 EVERY = 20
 """Batches between two looks at the loss, which each wait for the device."""
 
@@ -99,7 +103,10 @@ def within(seconds: float | None) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: object) -> None:
+    def ring(_: int, frame: FrameType | None) -> None:
+        if in_storage(frame):
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+            return
         raise TrainingError(f"expected the trial to take at most {seconds:g} s, but it went on")
 
     before = signal.signal(signal.SIGALRM, ring)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
@@ -30,7 +29,7 @@ from optuna_nas.study.estimator import Estimation
 from optuna_nas.study.hyperparameters import SEED
 from optuna_nas.study.mishaps import within
 from optuna_nas.study.record import noted
-from optuna_nas.study.storages.opening import masked
+from optuna_nas.study.storages.opening import failed_storage, masked
 from optuna_nas.study.training import OnEpoch, seeded, seeded_setup
 from optuna_nas.study.weights import save_weights, weights_path
 
@@ -170,15 +169,17 @@ class TrialRun:
     def _earlier(self, identity: str) -> FrozenTrial | None:
         """Find a trial that already did this training, is at it, or was rejected before it.
 
-        A trial that this one continues was stopped on the way: that is no training done.
+        A trial that this one continues was stopped on the way: that is no training done. But where
+        two hosts took the same one up at once, the first goes on.
         """
-        own = _root(self.trial)
+        own, continued = _root(self.trial), self.trial.user_attrs.get("continues", -1)
         lineages = Lineages(self.trial.study)
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
         for trial in self.trial.study.get_trials(deepcopy=False, states=states):
             attrs = trial.user_attrs
             same = attrs.get("training") == identity and "reused_from" not in attrs
-            if same and lineages.root(trial) != own and self._is_ahead(trial):
+            other = lineages.root(trial) != own or attrs.get("continues") == continued
+            if same and other and self._is_ahead(trial):
                 return trial
         return None
 
@@ -244,10 +245,10 @@ class TrialRun:
         except KeyboardInterrupt:
             self._end("interrupted", "interrupted by the user")
             raise
-        except StorageInternalError as error:  # no fault of the network: it is taken up again
-            self._end("interrupted", f"the storage failed: {error}"[:2000])
-            raise
         except Exception as error:
+            if failed_storage(error):  # no fault of the network: it is taken up again
+                self._end("interrupted", masked(f"the storage failed: {error}")[:2000])
+                raise
             self.note("traceback", masked("".join(traceback.format_exception(error)))[-8000:])
             self._end("failed", masked(f"{type(error).__name__}: {error}")[:2000])
             raise
@@ -267,6 +268,8 @@ class TrialRun:
         self.note("ended", reason)
         self.note("outcome", outcome)
         if self._estimation is not None:
+            if outcome != "interrupted":  # all is written before what it could go on from is gone
+                self.trial.study._storage.get_trial(self.trial._trial_id)
             self._estimation.end(outcome)
 
 

@@ -310,6 +310,31 @@ def test_a_checkpoint_of_another_training_is_not_taken(stopped, url, folder, cap
     assert "another training" in again.user_attrs["resumed"]["reason"]
 
 
+def test_a_checkpoint_that_cannot_be_read_now_is_kept(stopped, url, folder, monkeypatch) -> None:
+    def stale(*_: object, **__: object) -> None:
+        raise OSError("stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "ZipFile", stale)
+        trial = stopped.run(trials=1, storage=url).trials[-1]
+    assert trial.user_attrs["outcome"] == "interrupted"
+    assert list(folder.glob("*.ckpt"))
+    again = stopped.run(trials=1, storage=url).trials[-1]
+    assert again.user_attrs["resumed"]["epochs"] > 0
+    assert again.values == in_one_go(stopped).values
+
+
+def test_two_that_take_up_the_same_network_train_it_once(stopped, url) -> None:
+    study = stopped.study(url)
+    lost = next(t for t in study.trials if t.user_attrs.get("outcome") == "interrupted")
+    for _ in range(2):
+        study.enqueue_trial(lost.params, user_attrs={"continues": lost.number})
+    first, second = stopped.run(trials=2, storage=url).trials[-2:]
+    assert first.user_attrs["outcome"] == "trained"
+    assert second.user_attrs["reused_from"] == first.number
+    assert second.values == first.values
+
+
 def test_a_checkpoint_that_is_elsewhere_is_told_in_the_record(stopped, url, tmp_path) -> None:
     moved = replace(stopped, checkpoints=tmp_path / "elsewhere")
     again = moved.run(trials=1, storage=url).trials[-1]

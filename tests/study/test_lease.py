@@ -188,3 +188,14 @@ def test_workers_are_processes_that_hold_a_lease() -> None:
     trials = [study.ask(), study.ask()]
     with lease.hold(trials[0]), lease.hold(trials[1]):
         assert lease.workers(study) == 1
+
+
+def test_a_network_interrupted_before_it_drew_is_still_the_one_that_waited(study) -> None:
+    study.enqueue_trial({"x": 0.25})
+    trial = study.ask()
+    trial.set_user_attr("outcome", "interrupted")
+    study.tell(trial, state=TrialState.FAIL)
+    lease.requeue(study)
+    again = study.ask()
+    assert again.suggest_float("x", 0, 1) == 0.25
+    assert again.user_attrs["continues"] == trial.number

@@ -12,10 +12,10 @@ import torch
 from optuna.trial import TrialState
 
 import optuna_nas as nas
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.model import Classifier
 from optuna_nas.study.checkpoints import evict
-from optuna_nas.study.mishaps import in_smaller_steps, is_out_of_memory
+from optuna_nas.study.mishaps import in_smaller_steps, is_out_of_memory, within
 
 X = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int64")
@@ -146,3 +146,13 @@ def test_the_oldest_checkpoints_go_where_they_take_too_much(tmp_path, caplog) ->
     evict(tmp_path / "latest.ckpt", 50)
     assert not list(tmp_path.glob("*.ckpt"))
     assert "more than the quota" in caplog.text
+
+
+def test_an_alarm_never_ends_what_a_storage_is_at() -> None:
+    work = "for _ in range(3):\n    pause(0.1)\ndone.append(True)"
+    code = compile(work, "/x/optuna/storages/s.py", "exec")
+    done: list[bool] = []
+    with pytest.raises(TrainingError, match="to take at most"), within(0.05):
+        exec(code, {"pause": time.sleep, "done": done})
+        time.sleep(5)
+    assert done == [True]

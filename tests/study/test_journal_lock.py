@@ -1,5 +1,7 @@
 """A journal outlives its writers: one killed with its lock held, and a line cut in the middle."""
 
+import errno
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileSymlinkLock
 
+from optuna_nas.study.storages.journal import FileJournal, _cut
 from optuna_nas.study.storages.journal_lock import MortalLock
 from optuna_nas.study.storages.opening import connect
 
@@ -62,3 +65,42 @@ def test_a_study_goes_on_after_a_line_that_a_kill_cut(path: str) -> None:
     again = optuna.load_study(study_name="s", storage=connect(path))
     again.tell(again.ask(), 1.0)
     assert len(optuna.load_study(study_name="s", storage=connect(path)).trials) == 2
+
+
+def test_a_line_that_comes_while_the_end_is_looked_for_stays() -> None:
+    class Growing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            found = super().read(size)
+            self.seek(0, io.SEEK_END)
+            self.write(b"another's\n")
+            return found
+
+    file = Growing(b"ours\n")
+    _cut(file)
+    assert file.getvalue() == b"ours\nanother's\n"
+
+
+def test_a_half_line_left_between_two_locks_spoils_nothing(path: str, monkeypatch) -> None:
+    release = MortalLock.release
+
+    def leave_half_a_line(lock: MortalLock) -> None:
+        release(lock)
+        with open(path, "a") as journal:
+            journal.write('{"op_code":5,"work')
+
+    monkeypatch.setattr(MortalLock, "release", leave_half_a_line)
+    journal = FileJournal(path)
+    journal.append_logs([{"a": 1}])
+    journal.append_logs([{"b": 2}, {"c": 3}])
+    assert list(journal.read_logs(0)) == [{"a": 1}, {"b": 2}, {"c": 3}]
+
+
+def test_a_lock_whose_holder_cannot_be_named_is_free_at_once(path: str, monkeypatch) -> None:
+    def full(file: Path, text: str) -> None:
+        file.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        MortalLock(path).acquire()
+    assert not list(Path(path).parent.glob("*.lock*"))

@@ -1,6 +1,8 @@
 """Opening storages: errors that say what to do, and never a password."""
 
+import errno
 import json
+import os
 import sys
 
 import optuna
@@ -11,7 +13,7 @@ from optuna.exceptions import StorageInternalError
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.resuming import check_schema, hold_to, load, mark
 from optuna_nas.study.storages.chunks import joined, pieces
-from optuna_nas.study.storages.journal import RedisJournal
+from optuna_nas.study.storages.journal import FileJournal, RedisJournal
 from optuna_nas.study.storages.opening import connect, failed_storage, masked
 
 
@@ -127,6 +129,46 @@ def test_a_journal_whose_last_line_was_cut_goes_on(tmp_path) -> None:
     connect(str(path)).set_study_user_attr(0, "a", 1)
     connect(str(path)).set_study_user_attr(0, "b", 2)
     assert connect(str(path)).get_study_user_attrs(0) == {"a": 1, "b": 2}
+
+
+def test_a_trial_that_a_full_disk_ends_is_taken_up_again(tmp_path, monkeypatch) -> None:
+    fsync, full = os.fsync, iter([OSError(errno.ENOSPC, "No space left on device")])
+
+    def once_full(descriptor: int) -> None:
+        if error := next(full, None):
+            raise error
+        fsync(descriptor)
+
+    def fill(trial: int | None, epoch: int, values: object) -> None:
+        monkeypatch.setattr(os, "fsync", once_full)
+
+    study = little("s").run(trials=2, storage=str(tmp_path / "s.journal"), on_epoch=fill)
+    first, second = study.trials
+    assert first.user_attrs["outcome"] == "interrupted"
+    assert "No space left" in first.user_attrs["ended"]
+    assert second.user_attrs["continues"] == 0 and second.params == first.params
+
+
+def test_a_journal_that_is_gone_is_an_error_of_the_storage(tmp_path) -> None:
+    journal = FileJournal(str(tmp_path / "s.journal"))
+    (tmp_path / "s.journal").unlink()
+    with pytest.raises(StorageInternalError, match="No such file"):
+        list(journal.read_logs(0))
+    with pytest.raises(StorageInternalError, match="No such file"):
+        journal.append_logs([{}])
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_redis_that_does_not_answer_is_an_error_of_the_storage(absent) -> None:
+    try:
+        import redis  # noqa: F401
+    except ImportError:
+        absent('no Redis: pip install "optuna-nas[redis]"')
+    journal = RedisJournal("redis://127.0.0.1:1")
+    with pytest.raises(StorageInternalError, match="cannot use the journal"):
+        list(journal.read_logs(0))
+    with pytest.raises(StorageInternalError, match="cannot use the journal"):
+        journal.append_logs([{}])
 
 
 def test_nothing_that_others_pickled_into_redis_is_loaded() -> None:

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from crashing import Crashing
@@ -12,7 +15,7 @@ from optuna.trial import TrialState
 from optuna_nas.exceptions import DescriptionError, SearchStopped, StudyError
 from optuna_nas.study.lease import LEASE
 from optuna_nas.study.loop import Permits
-from optuna_nas.study.workers import Workers
+from optuna_nas.study.workers import Workers, local
 from optuna_nas.study.workers import resources as module
 from optuna_nas.study.workers.crew import Crew
 from optuna_nas.study.workers.messages import Died, Message, Ready
@@ -66,6 +69,55 @@ class Dying(WorkerProcess):
     def end(self, deadline: float) -> None:
         self.connection.close()
         self.other.close()
+
+
+@pytest.fixture
+def worker_script(monkeypatch, tmp_path):
+    """Starts a shell script in the place of a worker."""
+
+    def start(script: str) -> local.LocalProcess:
+        file = tmp_path / "worker"
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(file))
+        return local.LocalProcess(0, b"", {})
+
+    return start
+
+
+def test_a_killed_worker_is_noticed_while_what_it_forked_lives(worker_script, tmp_path) -> None:
+    worker = worker_script(f"sleep 60 & echo $! > {tmp_path}/forked; kill -9 $$")
+    worker._process.wait()
+    try:
+        assert worker.failed()
+        assert worker.hear() == Died(f"process {worker._process.pid} ended by SIGKILL")
+    finally:
+        os.kill(int((tmp_path / "forked").read_text()), signal.SIGKILL)
+        worker.end(0.0)
+
+
+def test_a_worker_that_says_no_more_but_lives_is_killed(worker_script, monkeypatch) -> None:
+    monkeypatch.setattr(local, "ENDING_SECONDS", 0.1)
+    worker = worker_script("exec sleep 60")
+    assert worker.death().endswith("ended by SIGKILL")
+    worker.end(0.0)
+
+
+def test_sigterm_ends_what_a_worker_forked_even_in_c() -> None:
+    script = """
+import os, signal
+from optuna_nas.study.workers.interrupts import Interrupts
+Interrupts((signal.SIGTERM,))
+reads, writes = os.pipe()
+if not (child := os.fork()):
+    os.write(writes, b"ready")
+    sum(range(10**9))  # looks at no signal
+os.read(reads, 5)
+os.kill(child, signal.SIGTERM)
+assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+assert isinstance(signal.getsignal(signal.SIGTERM).__self__, Interrupts)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_a_search_whose_workers_only_die_stops() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.storages.journal._file import get_lock_file
 
@@ -26,9 +30,20 @@ class FileJournal(JournalFileBackend):
         super().__init__(path, MortalLock(path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with get_lock_file(self._lock), open(self._file_path, "rb+") as file:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with (
+            _as_a_storage_error(OSError),
+            get_lock_file(self._lock),
+            open(self._file_path, "rb+", opener=_appending) as file,
+        ):
             _cut(file)
-        super().append_logs(logs)
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        with _as_a_storage_error(OSError):
+            yield from super().read_logs(log_number_from)
 
 
 class RedisJournal(JournalRedisBackend):
@@ -38,6 +53,14 @@ class RedisJournal(JournalRedisBackend):
     their code; so there are none.
     """
 
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with _as_a_storage_error(_redis_error()):
+            super().append_logs(logs)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        with _as_a_storage_error(_redis_error()):
+            yield from super().read_logs(log_number_from)
+
     def save_snapshot(self, snapshot: bytes) -> None:
         """Keep nothing."""
 
@@ -46,10 +69,33 @@ class RedisJournal(JournalRedisBackend):
         return None
 
 
-def _cut(file: Any) -> None:
+@contextmanager
+def _as_a_storage_error(kind: type[Exception]) -> Iterator[None]:
+    """Raise what a journal cannot help as Optuna's databases do: no trial is to blame for it."""
+    try:
+        yield
+    except kind as error:
+        raise StorageInternalError(f"cannot use the journal: {error}") from error
+
+
+def _redis_error() -> type[Exception]:
+    from redis.exceptions import RedisError
+
+    return RedisError
+
+
+def _appending(path: str, flags: int) -> int:
+    """Open a file that is there, so that each write goes to its end, wherever that is by then."""
+    return os.open(path, flags | os.O_APPEND)
+
+
+def _cut(file: BinaryIO) -> None:
     """Cut a file behind its last newline."""
-    end = file.seek(0, os.SEEK_END)
-    start = end
+    size = start = end = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(size - 1)
+        if file.read(1) == b"\n":
+            return
     while start:
         start = max(0, end - BLOCK)
         file.seek(start)
@@ -58,5 +104,5 @@ def _cut(file: Any) -> None:
             start += newline + 1
             break
         end = start
-    if start != file.seek(0, os.SEEK_END):
+    if start != size:
         file.truncate(start)

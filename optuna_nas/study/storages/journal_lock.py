@@ -34,10 +34,15 @@ class MortalLock(JournalFileSymlinkLock):
     def acquire(self) -> bool:
         """Take the lock, away from a dead process if need be."""
         self._bury()
-        taken = super().acquire()
         named = self._owner.with_suffix(f".{os.getpid()}")
-        named.write_text(json.dumps({**identity(), "link": self._link()}))
-        named.replace(self._owner)
+        taken = super().acquire()
+        try:
+            named.write_text(json.dumps({**identity(), "link": self._link()}))
+            named.replace(self._owner)
+        except BaseException:  # such as a full disk: others need not wait for it
+            super().release()
+            named.unlink(missing_ok=True)
+            raise
         return taken
 
     def release(self) -> None:

@@ -163,11 +163,8 @@ def _made(kind: type[RDBStorage], url: str, **engine: Any) -> RDBStorage:
 
 
 def _redis(url: str) -> BaseStorage:
-    redis = importlib.import_module("redis")
-    try:
-        return JournalStorage(RedisJournal(url))
-    except redis.exceptions.RedisError as error:
-        raise ConnectionError(str(error)) from error
+    importlib.import_module("redis")
+    return JournalStorage(RedisJournal(url))
 
 
 def _grpc(url: str) -> BaseStorage:

@@ -23,6 +23,8 @@ STORAGES = (
 class Interrupts:
     """Signals as KeyboardInterrupt, once no storage is being read or written.
 
+    In processes that this one forks, SIGTERM ends them as usual, even in the midst of C code.
+
     Args:
         numbers: The signals.
     """
@@ -47,3 +49,12 @@ class Interrupts:
                 return
             frame = frame.f_back
         raise KeyboardInterrupt
+
+
+def _after_fork() -> None:
+    """Undo, in a forked process, what `Interrupts` did to SIGTERM."""
+    if isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), Interrupts):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_after_fork)

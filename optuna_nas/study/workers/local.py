@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from optuna_nas.study.workers.messages import Died, Message
 from optuna_nas.study.workers.process import WorkerProcess, packed
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from optuna_nas.study.workers import Workers
 
 __all__ = ["launch"]
+
+ENDING_SECONDS = 10.0
+"""How long a worker that says no more may take to end, before it is killed."""
 
 
 @contextmanager
@@ -43,6 +47,8 @@ class LocalProcess(WorkerProcess):
         environment: Variables that it has beside those of this process.
     """
 
+    connection: Connection
+
     def __init__(self, number: int, search: bytes, environment: Mapping[str, str]) -> None:
         super().__init__(number)
         ours, theirs = socket.socketpair()
@@ -55,8 +61,21 @@ class LocalProcess(WorkerProcess):
             )
         self.greet(Connection(ours.detach()), search)
 
+    def hear(self) -> Message | None:
+        # The end of what it says does not come while a process that it forked lives on.
+        if self.failed() and not self.connection.poll():
+            return Died(self.death())
+        return super().hear()
+
+    def failed(self) -> bool:
+        return self._process.poll() is not None
+
     def death(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         names = {-known: known.name for known in signal.Signals}
         ending = f"by {names.get(code, -code)}" if code < 0 else f"with exit code {code}"
         return f"process {self._process.pid} ended {ending}"

@@ -11,9 +11,11 @@ from __future__ import annotations
 import importlib
 import secrets
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, answer_challenge, deliver_challenge
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from optuna_nas.study.workers import Workers
 
 __all__ = ["launch"]
+
+ANSWER_SECONDS = 10
+"""How long who connects may take to show that it knows the key; meanwhile nobody else is heard."""
 
 
 @contextmanager
@@ -74,9 +79,16 @@ class RayTask(WorkerProcess):
         if self.failed():
             return Died(self.death())
         accepted, _ = self._server.accept()
-        connection = Connection(accepted.detach())
-        deliver_challenge(connection, self._key)
-        answer_challenge(connection, self._key)
+        with accepted:
+            connection = Connection(accepted.dup().detach())
+            _bound_reads(accepted, ANSWER_SECONDS)
+            try:
+                deliver_challenge(connection, self._key)
+                answer_challenge(connection, self._key)
+            except (AuthenticationError, EOFError, OSError):  # not the task: that will come
+                connection.close()
+                return None
+            _bound_reads(accepted, 0)
         self.greet(connection, self._search)
         return None
 
@@ -101,6 +113,11 @@ class RayTask(WorkerProcess):
             self._ray.cancel(self._reference, force=True)
         self.connection.close()
         self._server.close()
+
+
+def _bound_reads(connection: socket.socket, seconds: int) -> None:
+    """Have each read of a connection, by whoever shares it, fail after a while; 0: never."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
 
 
 def _work(address: tuple[str, int], key: bytes) -> None:

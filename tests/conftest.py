@@ -22,7 +22,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Locks of the host lie in the temporary directory: that of the tests, and of all processes they
 # start, is their own, so that they neither disturb nor wait for other work on the machine.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-_temporary = tempfile.TemporaryDirectory(prefix="optuna-nas-tests-", ignore_cleanup_errors=True)
+_temporary = tempfile.TemporaryDirectory(
+    prefix="nas-tests-", dir=os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_cleanup_errors=True
+)
 os.environ["TMPDIR"] = tempfile.tempdir = _temporary.name
 atexit.register(_temporary.cleanup)  # before it is collected, which would be a warning
 

@@ -56,7 +56,7 @@ def test_list_says_of_everything_what_it_is() -> None:
     printed = call("list").stdout
     for names in json.loads(call("list", "--json").stdout).values():
         for name in names:
-            assert re.search(rf"^ +{re.escape(name)} +\w+\W+\w+", printed, re.MULTILINE), name
+            assert re.search(rf"^ +{re.escape(name)} +\W?\w+\W+\w+", printed, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))

@@ -110,8 +110,10 @@ def load_file(file: Path, hint: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except NASError as error:
+        _forget(module)
         fail(error, 2)
     except Exception as error:
+        _forget(module)
         if debugging():
             raise
         raise click.BadParameter(
@@ -120,6 +122,12 @@ def load_file(file: Path, hint: str) -> ModuleType:
     if sys.modules.get(file.stem) is module:  # other processes are sent what was loaded here
         cloudpickle.register_pickle_by_value(module)
     return module
+
+
+def _forget(module: ModuleType) -> None:
+    """Leave no module behind that was loaded half."""
+    if sys.modules.get(module.__name__) is module:
+        del sys.modules[module.__name__]
 
 
 def _absent(file: Path) -> str:

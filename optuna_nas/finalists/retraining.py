@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,6 +36,8 @@ from optuna_nas.supernet import FineTuned
 
 __all__ = ["PARAMETER", "Retraining", "once", "uncapped"]
 
+LOOK_SECONDS = 1.0
+"""How often it is seen whether another process still trains a network."""
 PARAMETER = f"training.{SEED}"
 SEEDS = IntDistribution(0, 2**31 - 1)
 
@@ -159,8 +162,14 @@ class Retraining:
         for seed in range(self.seeds):
             if seed not in begun:
                 study.enqueue_trial({PARAMETER: seed}, user_attrs=_continuing(study, seed))
-        while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            own.run(trials=1, storage=storage, on_epoch=on_epoch)
+        while left := study.get_trials(
+            deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)
+        ):
+            if any(trial.state == TrialState.WAITING for trial in left):
+                own.run(trials=1, storage=storage, on_epoch=on_epoch)
+            else:  # another process is at it, or died at its very beginning: that is seen soon
+                time.sleep(LOOK_SECONDS)
+                requeue(study)
         return self.read(own, finalist, study)
 
     def read(self, own: Search, finalist: Finalist, study: optuna.Study) -> Retrained:

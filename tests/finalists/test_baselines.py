@@ -66,7 +66,7 @@ def test_a_pretrained_reference_is_trained_on_from_its_weights(
     (changed,) = (one for one in baselines(search, [], 1, other) if one.name in other)
     described = [train.search(search, one, tmp_path).description for one in (given[0], changed)]
     assert described[0] != described[1]
-    with pytest.raises(DescriptionError, match=r"references = \{name: network, or function"):
+    with pytest.raises(DescriptionError, match="'none' to be a network, or a function"):
         baselines(search, [], 1, {"none": "resnet50"})
     with pytest.raises(DescriptionError, match=r"references = .*got \['resnet50'\]"):
         baselines(search, [], 1, ["resnet50"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from types import FrameType
 
 __all__ = ["in_storage"]
 
-PLACES = ("sqlalchemy", "optuna/storages", "study/storages")
+PLACES = (
+    "sqlalchemy",
+    os.path.join("optuna", "storages"),
+    os.path.join("optuna_nas", "study", "storages"),
+)
 """Parts of the paths of code that must not be left half-way."""
 
 

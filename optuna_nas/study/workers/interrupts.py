@@ -9,15 +9,9 @@ from collections.abc import Iterable
 from types import FrameType
 
 from optuna_nas.study.storages import patience
+from optuna_nas.study.storages.frames import in_storage
 
 __all__ = ["Interrupts"]
-
-STORAGES = (
-    "sqlalchemy",
-    os.path.join("optuna_nas", "study", "storages"),
-    os.path.join("optuna", "storages"),
-)
-"""What the paths of code that reads or writes a storage contain."""
 
 
 class Interrupts:
@@ -43,11 +37,9 @@ class Interrupts:
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         self.caught = patience.interrupted = True
-        while frame is not None:
-            if any(name in frame.f_code.co_filename for name in STORAGES):
-                threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-                return
-            frame = frame.f_back
+        if in_storage(frame):
+            threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+            return
         raise KeyboardInterrupt
 
 
@@ -57,4 +49,5 @@ def _after_fork() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -11,6 +11,7 @@ belongs to a trial that is lost and begun again.
 from __future__ import annotations
 
 import atexit
+import inspect
 import json
 import logging
 import os
@@ -347,6 +348,7 @@ def _tried_again(method: Callable[..., T]) -> Callable[..., T]:
     def tried(self: Relational, *args: Any, **named: Any) -> T:
         return self._patiently(partial(method, self, *args, **named))
 
+    tried.__doc__ = inspect.getdoc(method)  # that of the storage that it overrides
     return tried
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,10 +26,7 @@ def _bench(name: str, text: str) -> None:
     def command(as_json: bool) -> None:
         module = importlib.import_module(f"optuna_nas.bench.{name}")
         result = module.run()
-        if as_json:
-            click.echo(json.dumps(result, indent=2))
-        else:
-            Console().print(module.table(result))
+        _show(result, module.table, as_json)
 
     bench.command(name, help=f"{text}\n\n\b\noptuna-nas bench {name} --json")(JSON(command))
 
@@ -102,10 +101,7 @@ def search(
         raise SystemExit(130) from None
     if plot is not None:
         replays.figure(result).write_html(plot)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        Console().print(replays.table(result))
+    _show(result, replays.table, as_json)
 
 
 @bench.command()
@@ -126,10 +122,7 @@ def spaces(path: Path | None, as_json: bool) -> None:
         result = measured.run(path)
     except (DataError, MeasurementError) as error:
         fail(error, 2)
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        Console().print(measured.table(result))
+    _show(result, measured.table, as_json)
 
 
 @bench.command()
@@ -175,10 +168,7 @@ def supernet(
         fail(error, 2)
     if plot is not None:
         ranks.figure(result).write_html(plot)
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        Console().print(ranks.table(result))
+    _show(result, ranks.table, as_json)
 
 
 @bench.command("one-shot")
@@ -216,10 +206,7 @@ def differentiable(smoke: bool, as_json: bool) -> None:
     from optuna_nas.bench import differentiable as searches
 
     result = searches.run(**searches.SMOKE) if smoke else searches.run()
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        Console().print(searches.table(result))
+    _show(result, searches.table, as_json)
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -278,10 +265,7 @@ def overhead(
         result = measured.run(trials, workers, storages, names, seconds)
     except StudyError as error:
         fail(error, 2)
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        Console().print(measured.table(result))
+    _show(result, measured.table, as_json)
 
 
 @bench.command()
@@ -308,10 +292,7 @@ def faults(storage: str, workers: int, kills: int, seed: int, as_json: bool) -> 
         result = killing.run(storage, workers, kills, seed)
     except StudyError as error:
         fail(error, 2)
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        Console().print(killing.table(result))
+    _show(result, killing.table, as_json)
 
 
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")
@@ -320,3 +301,11 @@ _bench("latency", "Guarded latency beside other work, against plain medians.")
 _bench("predictors", "Predicted latency on held-back networks, against what was measured.")
 _bench("tax", "Time of a Search trial against a bare torch loop for the same steps.")
 _bench("workers", "What a second worker brings, beside the share that only one at a time can do.")
+
+
+def _show(result: Any, table: Callable[[Any], Any], as_json: bool) -> None:
+    """Print a result as JSON, or as the table that is made of it."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(table(result))

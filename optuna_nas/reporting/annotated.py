@@ -47,6 +47,7 @@ _Delegated: Any = type(
 )
 
 
+# A class that was made by type() is of type Any, from which strict checkers let nothing inherit.
 class _Annotated(_Delegated):  # type: ignore[misc]
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import sys
+from importlib.util import find_spec
 
 import optuna
 import pytest
@@ -160,9 +161,7 @@ def test_a_journal_that_is_gone_is_an_error_of_the_storage(tmp_path) -> None:
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_redis_that_does_not_answer_is_an_error_of_the_storage(absent) -> None:
-    try:
-        import redis  # noqa: F401
-    except ImportError:
+    if find_spec("redis") is None:
         absent('no Redis: pip install "optuna-nas[redis]"')
     journal = RedisJournal("redis://127.0.0.1:1")
     with pytest.raises(StorageInternalError, match="cannot use the journal"):

@@ -79,6 +79,7 @@ class Forward(QueueHandler):
     """Logs where the process that started this one does."""
 
     def __init__(self, line: Line) -> None:
+        # There is no queue: `enqueue`, which alone uses it, is another one here.
         super().__init__(None)  # type: ignore[arg-type]
         self._line = line
 

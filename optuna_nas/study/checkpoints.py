@@ -28,10 +28,11 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.study.random_state import RandomState
+from optuna_nas.study.storages.opening import in_memory
 
 __all__ = ["Checkpoints", "Resumed", "Saved", "folder_of"]
 
@@ -61,13 +62,12 @@ def folder_of(
         return None
     if wanted is not True:
         return Path(wanted)
-    backend = getattr(storage, "_backend", storage)
-    file = None
-    if isinstance(backend, RDBStorage) and backend.engine.dialect.name == "sqlite":
-        file = backend.engine.url.database or ":memory:"
-    if isinstance(backend, InMemoryStorage) or file == ":memory:":
+    if in_memory(storage):
         return _temporary(storage)
-    beside = Path(file).parent if file else Path()
+    backend = getattr(storage, "_backend", storage)
+    beside = Path()
+    if isinstance(backend, RDBStorage) and backend.engine.dialect.name == "sqlite":
+        beside = Path(backend.engine.url.database or "").parent
     return beside.absolute() / (re.sub(r"[^\w.-]", "_", name) + ".checkpoints")
 
 

@@ -156,7 +156,7 @@ def totals(study: optuna.Study) -> Totals:
         if record.outcome in ("pruned", "rejected"):
             saved[record.outcome] += max(0, budget - reached(record))
         elif record.reused_from is not None:
-            saved["reused"] += everything[record.reused_from].epochs
+            saved["reused"] += reached(everything[record.reused_from])
     return Totals(
         counts=Counter(record.outcome for record in last),
         continued=len(everything) - len(last),
@@ -187,7 +187,7 @@ def status(study: optuna.Study) -> dict[str, int | float | str]:
 
 def reached(record: Record) -> int:
     """Epoch that a trial reached, counting what it inherited."""
-    return max((record.epochs, *record.curve))
+    return max((record.resumed_at + record.epochs, *record.curve))
 
 
 def known_values(record: Record, names: Sequence[str]) -> dict[str, float]:

@@ -87,6 +87,7 @@ class Record:
         hyperparameters: Those of its training that the space drew, by name.
         architecture: The graph as parsed JSON, or None.
         epochs: Epochs trained by this trial itself.
+        resumed_at: Epochs of the checkpoint that it went on from; 0 where there was none.
         seconds: Seconds from its start to its end.
         joules: What the device took while it trained, J; None where nothing counts that.
         curve: Step -> objective values by name, as reported.
@@ -108,6 +109,7 @@ class Record:
     hyperparameters: Mapping[str, Any]
     architecture: Mapping[str, Any] | None
     epochs: int
+    resumed_at: int
     seconds: float
     joules: float | None
     curve: Mapping[int, Mapping[str, float]]
@@ -191,6 +193,7 @@ def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> 
         hyperparameters=attrs.get("hyperparameters") or {},
         architecture=attrs.get("architecture"),
         epochs=int(spent.get("epochs", len(learned))),
+        resumed_at=int((attrs.get("resumed") or {}).get("epochs", 0)),
         seconds=float(spent.get("seconds", 0.0)),
         joules=spent.get("joules"),
         curve=learned,

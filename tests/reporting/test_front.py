@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from synthetic import BUDGET, make_search, make_study, make_trial, study_of
 
 from optuna_nas.reporting import front, front_json, hypervolume_history, status, totals
+from optuna_nas.reporting.front import reached
 from optuna_nas.reporting.tally import Tally
+from optuna_nas.study.record import records
 
 DIRECTIONS = ("maximize", "minimize", "minimize")
 
@@ -162,6 +164,20 @@ def test_savings_are_what_full_training_would_have_taken() -> None:
     assert spent.counts == {"trained": 2, "pruned": 1, "rejected": 1, "reused": 1}
     assert spent.continued == 1
     assert spent.epochs == BUDGET + 3 + 2 + BUDGET
+
+
+def test_what_went_on_from_its_last_epoch_has_reached_it() -> None:
+    study = study_of(
+        [
+            make_trial(None, "lost", epochs=BUDGET),
+            make_trial((0.9, 1.0), epochs=0, continues=0, resumed={"epochs": BUDGET}),
+            make_trial((0.9, 1.0), "reused", epochs=0, reused_from=1),
+        ]
+    )
+    spent = totals(study)
+    assert [reached(record) for record in records(study)] == [BUDGET, BUDGET, 0]
+    assert (spent.epochs, spent.budget) == (BUDGET, BUDGET)
+    assert spent.saved["reused"] == BUDGET
 
 
 def test_a_network_is_on_the_front_by_its_training_not_by_its_reuse() -> None:

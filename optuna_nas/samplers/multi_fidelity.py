@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,16 @@ WARM_STARTS = ("_gprs_cache_list", "_constraints_gprs_cache_list")
 """What Optuna's Gaussian processes keep for the next trial, and a resumed study would not have."""
 
 
+@dataclass
+class _Followed:
+    """What is held of one study: its trials, and the generators of those being drawn."""
+
+    shown: Shown = field(default_factory=Shown)
+    generators: dict[int, np.random.RandomState] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
-class MultiFidelity(HoldingSampler[Shown]):
+class MultiFidelity(HoldingSampler[_Followed]):
     """A sampler that is shown pruned and rejected trials as complete ones.
 
     Most of Optuna's samplers read complete trials alone, and so learn nothing from those that a
@@ -84,21 +91,22 @@ class MultiFidelity(HoldingSampler[Shown]):
         """Whether its choices hang on a seed."""
         return self._origin is not None
 
-    def begin(self, study: optuna.Study) -> Shown:
-        """What is shown of a study."""
-        return Shown()
+    def begin(self, study: optuna.Study) -> _Followed:
+        """Nothing, until a study is read."""
+        return _Followed()
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Let the sampler prepare for a trial."""
         with self._lock:
-            self._seeded(trial).before_trial(self._view(study, ()), trial)
+            self._ready(study, trial).before_trial(self._view(study, ()), trial)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The parameters that the sampler draws together."""
         with self._lock:
-            return self._seeded(trial).infer_relative_search_space(self._view(study, ()), trial)
+            view, sampler = self._view(study, ()), self._ready(study, trial)
+            return sampler.infer_relative_search_space(view, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -106,7 +114,7 @@ class MultiFidelity(HoldingSampler[Shown]):
         """Draw parameters together, as the sampler does."""
         with self._lock:
             view = self._view(study, search_space)
-            drawn = self._seeded(trial).sample_relative(view, trial, search_space)
+            drawn = self._ready(study, trial).sample_relative(view, trial, search_space)
             return self._untried(study, trial, drawn, search_space)
 
     def sample_independent(
@@ -119,7 +127,7 @@ class MultiFidelity(HoldingSampler[Shown]):
         """Draw one parameter, as the sampler does."""
         with self._lock:
             view = self._view(study, (param_name,))
-            sampler = self._seeded(trial, param_name)
+            sampler = self._ready(study, trial)
             return sampler.sample_independent(view, trial, param_name, param_distribution)
 
     def after_trial(
@@ -131,6 +139,7 @@ class MultiFidelity(HoldingSampler[Shown]):
     ) -> None:
         """Let the sampler know how a trial ended."""
         self.sampler.after_trial(study, trial, state, values)
+        self.held(whole(study)).generators.pop(trial.number, None)
 
     def reseed_rng(self) -> None:
         """Draw another seed, unless choices hang on one."""
@@ -148,29 +157,34 @@ class MultiFidelity(HoldingSampler[Shown]):
 
         A network trained before teaches nothing, so that the sampler would draw it for ever.
         """
+        if not drawn:
+            return drawn
         study = whole(study)
         trials = study._get_trials(deepcopy=False, use_cache=True)
-        tried = self.held(study).tried(study, trials, trial.number)
-        if not drawn or values_of(drawn, space) not in tried:
+        tried = self.held(study).shown.tried(study, trials, trial.number)
+        if not tried(values_of(drawn, space)):
             return drawn
         rng = np.random.default_rng()
         if self._origin is not None:
             rng = generator(self._origin, trial.number, "untried")
         changed = (_changed(drawn, space, share / CHANGES, rng) for share in range(CHANGES))
-        new = [params for params in changed if values_of(params, space) not in tried]
+        new = [params for params in changed if not tried(values_of(params, space))]
         return min(new, key=lambda params: _apart(params, drawn, space), default=drawn)
 
     def _view(self, study: optuna.Study, asked: Collection[str]) -> View:
         study = whole(study)
-        return View(study, partial(self.held(study).trials, study, asked=asked))
+        return View(study, lambda trials: self.held(study).shown.trials(study, trials, asked))
 
-    def _seeded(self, trial: FrozenTrial, name: str = "") -> BaseSampler:
-        """The sampler, ready to draw for a trial whatever it drew before."""
+    def _ready(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
+        """The sampler, drawing for a trial what it would whatever else it draws for."""
         if self._origin is None:
             return self.sampler
-        state = seed_of(self._origin, trial.number, name).generate_state(4)
+        generators = self.held(whole(study)).generators
+        if trial.number not in generators:
+            bits = np.random.PCG64(seed_of(self._origin, trial.number))
+            generators[trial.number] = np.random.RandomState(bits)
         for part in self._random:
-            part.rng.seed(state)
+            part._rng = generators[trial.number]  # seeding it for each parameter takes longer
         for sampler, kept in self._warm:
             setattr(sampler, kept, None)
         return self.sampler

@@ -42,7 +42,7 @@ class View(optuna.Study):
         study: optuna.Study,
         show: Callable[[list[FrozenTrial]], list[FrozenTrial]],
     ) -> None:
-        self.__setstate__(study.__getstate__())  # a new study would be read from storage
+        vars(self).update(vars(study))  # a new study would be read from storage
         self._study, self._show = study, show
 
     def stop(self) -> None:
@@ -110,11 +110,14 @@ class Shown:
         some = enumerate(trials[start:end], start)
         return [self._rows.get(i, trial) for i, trial in some if i not in self._hidden]
 
-    def tried(self, study: optuna.Study, trials: list[FrozenTrial], number: int) -> set[Values]:
-        """Values of the parameters of all trials of the study but that of one number."""
+    def tried(
+        self, study: optuna.Study, trials: list[FrozenTrial], number: int
+    ) -> Callable[[Values], bool]:
+        """Whether some trial of the study, but that of one number, has certain parameters."""
         self._take_in(study, trials)
         running = [t for t in trials[self._read :] if t.number != number and t.params]
-        return self._tried | {values_of(t.params, t.distributions) for t in running}
+        others = {values_of(t.params, t.distributions) for t in running}
+        return lambda values: values in self._tried or values in others
 
     def _take_in(self, study: optuna.Study, trials: list[FrozenTrial]) -> None:
         """Read what was finished since, and show anew what hangs on it."""
@@ -159,12 +162,13 @@ class Shown:
         return first
 
     def _show(self, study: optuna.Study, first: int) -> None:
-        ended = _ended(self._lineages[first])
-        if not ended:
-            return
+        lineage, alike = self._lineages[first], len(self._constrained) < 2
+        ended = _ended(lineage)
+        if not ended or (alike and [trial.state for trial in lineage] == [TrialState.COMPLETE]):
+            return  # what is complete is shown as it is
         row = copy.copy(ended[-1])
         row.number, row._trial_id = ended[0].number, ended[0]._trial_id
-        row.system_attrs = dict(ChainMap(*(t.system_attrs for t in self._lineages[first][::-1])))
+        row.system_attrs = dict(ChainMap(*(t.system_attrs for t in lineage[::-1])))
         if len(self._constrained) > 1:  # a trial ends at the first cap that it breaks
             worst = max(row.constraints.values(), default=0.0)
             kept = {k: v for k, v in row.system_attrs.items() if not k.startswith(CONSTRAINTS)}

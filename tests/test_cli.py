@@ -31,6 +31,8 @@ search = nas.Search(
 )
 """
 
+START = (sys.executable, "-P", "-c", "from optuna_nas.cli import main; main()")
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -225,7 +227,7 @@ def test_every_command_has_help_with_an_example(path: list[str]) -> None:
 @pytest.mark.parametrize("workers", [(), ("--workers", "1")], ids=["here", "workers"])
 def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path, workers) -> None:
     """A real process and a real signal: table printed, code 130, trial taken up again."""
-    command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
+    command = [*START, "run", str(file)]
     process = subprocess.Popen(
         [*command, "--trials", "1000", *workers],
         stdout=subprocess.PIPE,
@@ -235,7 +237,7 @@ def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path, workers) ->
     url = f"sqlite:///{file.with_name('tiny.db')}"
     _wait_for(lambda: _finished(url) >= 3, process)
     os.kill(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=280)
     assert process.returncode == 130, stderr
     assert "accuracy" in stdout
     # Python reports, and drops, an exception that a signal raises in a finaliser.
@@ -249,11 +251,35 @@ def test_interrupt_ends_cleanly_and_the_next_run_goes_on(file: Path, workers) ->
     assert len(optuna.load_study(study_name="tiny", storage=url).trials) >= count + 2 - 1
 
 
+HOLDING = """
+import os, time
+from pathlib import Path
+from lightning.pytorch.callbacks import Callback
+
+class Hold(Callback):
+    begun = 0
+
+    def on_train_epoch_end(self, trainer, module):
+        Hold.begun += trainer.current_epoch == 0
+        if os.environ.get("HOLD") and Hold.begun == 3:
+            Path(os.environ["HOLD"]).touch()
+            time.sleep(1000)
+
+"""
+
+
 def test_a_killed_process_loses_no_trial(file: Path) -> None:
-    command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
-    process = subprocess.Popen([*command, "--trials", "1000"], stdout=subprocess.DEVNULL)
+    """It is killed in the middle of its third training, which waits for that."""
+    text = STUDY.replace("trials=5,", 'trials=5, trainer={"callbacks": [Hold()]},')
+    file.write_text(HOLDING + text)
+    held = file.with_name("held")
+    process = subprocess.Popen(
+        [*START, "run", str(file), "--trials", "1000"],
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"HOLD": str(held)},
+    )
     url = f"sqlite:///{file.with_name('tiny.db')}"
-    _wait_for(lambda: _finished(url) >= 2 and _running(url), process)
+    _wait_for(held.exists, process)
     process.kill()
     process.wait()
     (lost,) = _running(url)
@@ -266,7 +292,7 @@ def test_a_killed_process_loses_no_trial(file: Path) -> None:
 
 def test_two_workers_share_a_study(file: Path) -> None:
     """The same command twice at once: no trial is lost and no two draw the same number."""
-    command = [sys.executable, "-c", "from optuna_nas.cli import main; main()", "run", str(file)]
+    command = [*START, "run", str(file)]
     call("run", file, "--trials", "1")
     workers = [
         subprocess.Popen(
@@ -278,7 +304,7 @@ def test_two_workers_share_a_study(file: Path) -> None:
         for _ in range(2)
     ]
     for worker in workers:
-        _, errors = worker.communicate(timeout=120)
+        _, errors = worker.communicate(timeout=280)
         assert worker.returncode == 0, errors
     url = f"sqlite:///{file.with_name('tiny.db')}"
     study = optuna.load_study(study_name="tiny", storage=url)
@@ -309,3 +335,21 @@ def _wait_for(condition, process: subprocess.Popen) -> None:
         if time.monotonic() > deadline:
             process.kill()
             pytest.fail(f"not in time: {process.communicate()}")
+
+
+def test_files_beside_a_study_are_not_taken_for_what_pytorch_looks_for(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch looks for a module `cuda`, which is there where NVIDIA's is installed."""
+    text = file.read_text().replace("trials=5", "trials=trials")
+    file.write_text(f"from mine import trials\n{text}")
+    file.with_name("mine.py").write_text("trials = 1\n")
+    file.with_name("cuda.py").write_text("raise RuntimeError('taken for another')\n")
+    monkeypatch.chdir(file.parent)
+    ran = [*START, "run", file.name, "--workers", "1", "--quiet"]
+    assert subprocess.run(ran, timeout=300).returncode == 0
+    url = f"sqlite:///{file.with_name('tiny.db')}"
+    assert _finished(url) == 1
+    shown = subprocess.run([*START, "front", file.name, "--json"], capture_output=True)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)

@@ -18,6 +18,7 @@ STAGES = (
     "exceptions",
     "names",
     "locks",
+    "processes",
     "folding",
     "isomorphism",
     "architecture",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import importlib.util
 import re
 import sys
@@ -101,6 +102,8 @@ def load_file(file: Path, hint: str) -> ModuleType:
     """
     if not file.is_file():
         raise click.BadParameter(f"{file} {_absent(file)}", param_hint=hint)
+    # Before its folder is looked in, where a file may have the name of what PyTorch looks for.
+    importlib.import_module("optuna_nas.study.search")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise click.BadParameter(f"{file} is not a Python file", param_hint=hint)

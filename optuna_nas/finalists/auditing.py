@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import optuna
 
 from optuna_nas.architecture import Architecture
+from optuna_nas.exceptions import SpaceError
 from optuna_nas.finalists.sealed import uses
 from optuna_nas.reporting.front import front, totals
 from optuna_nas.study.description import digest
@@ -44,7 +45,7 @@ def audit(study: optuna.Study) -> dict[str, Any]:
             {
                 "trial": record.number,
                 "digest": record.digest,
-                "seed": (trial.user_attrs.get("provenance") or {}).get("seed"),
+                "seed": _provenance(trial).get("seed"),
                 "outcome": record.outcome,
                 "ended": record.ended,
             }
@@ -63,10 +64,15 @@ def audit(study: optuna.Study) -> dict[str, Any]:
 def _versions(trials: list[optuna.trial.FrozenTrial]) -> list[dict[str, Any]]:
     found: dict[str, int] = {}
     for trial in trials:
-        if provenance := trial.user_attrs.get("provenance"):
-            text = json.dumps(provenance["versions"], sort_keys=True)
+        if versions := _provenance(trial).get("versions"):
+            text = json.dumps(versions, sort_keys=True)
             found[text] = found.get(text, 0) + 1
     return [{"versions": json.loads(text), "trials": count} for text, count in found.items()]
+
+
+def _provenance(trial: optuna.trial.FrozenTrial) -> Mapping[str, Any]:
+    found = trial.user_attrs.get("provenance")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _wrong(study: optuna.Study) -> Iterator[str]:
@@ -75,7 +81,11 @@ def _wrong(study: optuna.Study) -> Iterator[str]:
         known.add(record.digest)
         if record.architecture is None:
             continue
-        found = Architecture.from_json(json.dumps(record.architecture)).digest
+        try:
+            found = Architecture.from_json(json.dumps(record.architecture)).digest
+        except SpaceError as error:
+            yield f"trial {record.number} has no architecture that can be read: {error}"
+            continue
         if found != record.digest:
             yield (
                 f"trial {record.number} says digest {record.digest[:12]}, but its architecture "

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import cloudpickle
+import torch  # before it looks into folders of the user's
 
 from optuna_nas.exceptions import MeasurementError
 
@@ -55,8 +56,7 @@ def _release() -> None:
     After some errors a GPU does nothing more in this process: this raises then, and the parent
     finds the process ended and starts another one.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():
         gc.collect()
         for device in range(torch.cuda.device_count()):
             if torch.cuda.memory_reserved(device):  # others are not opened for this

@@ -20,6 +20,7 @@ import cloudpickle
 import psutil
 
 from optuna_nas.exceptions import MeasurementError
+from optuna_nas.processes import command
 
 __all__ = ["MeasuringProcess", "for_device"]
 
@@ -86,7 +87,7 @@ class MeasuringProcess:
         with theirs:
             self._errors = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "optuna_nas.measuring", str(theirs.fileno())],
+                command("optuna_nas.measuring", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -64,9 +64,11 @@ class Archive:
     def hypervolume(self, reference: Sequence[float]) -> float:
         """Volume between the non-dominated trials and a reference point of losses (M,).
 
-        Of several such trials of one network all count here, so that it never shrinks.
+        Of several such trials of one network all count here, so that it never shrinks; those with
+        an infinite value do not.
         """
-        return pareto.hypervolume(self._points, reference)
+        finite = self._points[np.isfinite(self._points).all(axis=1)]
+        return pareto.hypervolume(finite, reference)
 
 
 def reference_point(losses: Iterable[pareto.Losses]) -> list[float]:

@@ -17,6 +17,7 @@ from optuna_nas.reporting.archive import Archive, reference_point
 from optuna_nas.reporting.derived import derived
 from optuna_nas.reporting.inheritance import correlations, doubt, supernet
 from optuna_nas.reporting.noise import tied
+from optuna_nas.reporting.text import finite
 from optuna_nas.study.record import (
     INHERITED,
     OUTCOMES,
@@ -95,7 +96,8 @@ def front_json(study: optuna.Study) -> list[dict[str, Any]]:
     """The front as JSON values.
 
     `values`, `units`, `spread` and `backend` are by objective name; `tied_with` holds the numbers
-    of the trials that the noise does not tell from this one.
+    of the trials that the noise does not tell from this one. An infinite value, which JSON has
+    not, is None.
     """
     names = objective_names(study)
     units = dict(zip(names, objective_units(study), strict=True))
@@ -108,14 +110,17 @@ def front_json(study: optuna.Study) -> list[dict[str, Any]]:
             "network": record.network,
             "hyperparameters": dict(record.hyperparameters),
             "architecture": record.architecture,
-            "values": dict(record.values),
+            "values": {name: finite(value) for name, value in record.values.items()},
             "units": units,
-            "spread": {name: record.spread(name) for name in names},
+            "spread": {name: finite(record.spread(name)) for name in names},
             "backend": {name: record.measurements.get(name, {}).get("backend") for name in names},
             "tied_with": ties[record.number],
             "parameters": record.parameters,
             "weights": INHERITED if record.inherited else "trained",
-            "derived": {name: figure._asdict() for name, figure in derived(record).items()},
+            "derived": {
+                name: {"value": finite(figure.value), "unit": figure.unit}
+                for name, figure in derived(record).items()
+            },
         }
         for record in found
     ]

@@ -57,12 +57,13 @@ def scatter(
     """Points of a front over all others, as lines of characters.
 
     Args:
-        tried: What is dimmed; only what is in the range of the front is shown.
+        tried: What is dimmed; only what is finite and in the range of the front is shown.
         front: What is marked, finite.
         titles: Of the horizontal and the vertical axis.
         width: Characters of a line.
         height: Lines, those of the axes among them; at least 4.
     """
+    tried = [point for point in tried if all(map(math.isfinite, point))]
     shown = front if len(set(front)) > 1 else [*front, *tried]
     if not shown:
         return Text()

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-__all__ = ["duration", "heading", "one_line", "percent", "quantity", "short", "with_spread"]
+__all__ = [
+    "duration",
+    "finite",
+    "heading",
+    "one_line",
+    "percent",
+    "quantity",
+    "short",
+    "with_spread",
+]
 
 
 def quantity(value: float) -> str:
@@ -18,6 +27,11 @@ def quantity(value: float) -> str:
     if not -5 < magnitude < 9:
         return f"{value:.3e}"
     return f"{value:,.{max(0, 3 - magnitude)}f}"
+
+
+def finite(value: float | None) -> float | None:
+    """A number that JSON has; None for NaN and infinities, which it has not."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def short(value: float) -> str:

@@ -98,7 +98,7 @@ def origins(study: optuna.Study) -> list[Origin]:
     found = Counter(
         json.dumps([_texts(origin.get("device")), _texts(origin.get("versions"))])
         for trial in study.get_trials(deepcopy=False)
-        if (origin := trial.user_attrs.get("provenance"))
+        if isinstance(origin := trial.user_attrs.get("provenance"), Mapping)
     )
     return [Origin(count, *json.loads(text)) for text, count in found.most_common()]
 

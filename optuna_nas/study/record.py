@@ -169,41 +169,62 @@ def records(study: optuna.Study) -> list[Record]:
     """Every trial of a study, by number."""
     trials = study.get_trials(deepcopy=False)
     names = objective_names(study)
-    superseded = {t.user_attrs["continues"] for t in trials if "continues" in t.user_attrs}
+    superseded = {_earlier(trial, "continues") for trial in trials}
     return [read(trial, names, trial.number in superseded) for trial in trials]
 
 
 def read(trial: FrozenTrial, names: Sequence[str], superseded: bool = False) -> Record:
-    """One trial of a study whose objectives have these names."""
-    attrs = trial.user_attrs
+    """One trial of a study whose objectives have these names.
+
+    An attribute of another kind than this package leaves is one of the user's own, and not read.
+    """
     values = trial.values if trial.state == TrialState.COMPLETE else []
-    spent = attrs.get("spent") or {}
+    spent = _mapping(trial, "spent")
     learned = {
         step: dict(zip(names, vector, strict=True))
         for step, vector in curve(trial, len(names)).items()
     }
     return Record(
         number=trial.number,
-        outcome=attrs.get("outcome", _outcome(trial.state)),
-        ended=attrs.get("ended", ""),
+        outcome=_text(trial, "outcome") or _outcome(trial.state),
+        ended=_text(trial, "ended"),
         values=dict(zip(names, values, strict=False)),
-        measurements=attrs.get("measurements") or {},
-        network=attrs.get("network", ""),
-        digest=attrs.get("digest", ""),
-        hyperparameters=attrs.get("hyperparameters") or {},
-        architecture=attrs.get("architecture"),
-        epochs=int(spent.get("epochs", len(learned))),
-        resumed_at=int((attrs.get("resumed") or {}).get("epochs", 0)),
-        seconds=float(spent.get("seconds", 0.0)),
-        joules=spent.get("joules"),
+        measurements={n: m for n, m in _mapping(trial, "measurements").items() if _measured(m)},
+        network=_text(trial, "network"),
+        digest=_text(trial, "digest"),
+        hyperparameters=_mapping(trial, "hyperparameters"),
+        architecture=_mapping(trial, "architecture") or None,
+        epochs=int(_number(spent, "epochs", len(learned))),
+        resumed_at=int(_number(_mapping(trial, "resumed"), "epochs", 0)),
+        seconds=float(_number(spent, "seconds", 0.0)),
+        joules=_number(spent, "joules", None),
         curve=learned,
         reused_from=_earlier(trial, "reused_from"),
         continues=_earlier(trial, "continues"),
         superseded=superseded,
         finished=trial.state.is_finished(),
         feasible=all(value <= 0 for value in trial.constraints.values()),
-        inherited=(attrs.get("estimator") or {}).get("name") == "one-shot",
+        inherited=_mapping(trial, "estimator").get("name") == "one-shot",
     )
+
+
+def _text(trial: FrozenTrial, key: str) -> str:
+    text = trial.user_attrs.get(key)
+    return text if isinstance(text, str) else ""
+
+
+def _mapping(trial: FrozenTrial, key: str) -> Mapping[str, Any]:
+    found = trial.user_attrs.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _number(found: Mapping[str, Any], key: str, otherwise: Any) -> Any:
+    value = found.get(key)
+    return value if isinstance(value, int | float) else otherwise
+
+
+def _measured(found: Any) -> bool:
+    return isinstance(found, Mapping) and isinstance(found.get("value"), int | float)
 
 
 def _earlier(trial: FrozenTrial, key: str) -> int | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -9,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import BUDGET, make_search, make_study, make_trial, study_of
 
-from optuna_nas.reporting import front, front_json, hypervolume_history, status, totals
+from optuna_nas.finalists import audit
+from optuna_nas.reporting import (
+    front,
+    front_json,
+    hypervolume_history,
+    status,
+    totals,
+    write_report,
+)
 from optuna_nas.reporting.front import reached
 from optuna_nas.reporting.tally import Tally
 from optuna_nas.study.record import records
@@ -226,3 +236,32 @@ def test_two_recipes_of_one_network_are_both_on_a_front() -> None:
     found = front(study)
     assert [record.number for record in found] == [0, 1]
     assert found[0].recipe == "learning_rate=0.1 flip=False"
+
+
+def test_what_is_printed_as_json_is_json_where_values_are_infinite() -> None:
+    study = study_of([make_trial((0.5, -math.inf)), make_trial((math.inf, 1.0), network="b")])
+    found = json.loads(json.dumps(front_json(study), allow_nan=False))
+    assert [network["values"] for network in found] == [
+        {"accuracy": None, "latency": 1.0},
+        {"accuracy": 0.5, "latency": None},
+    ]
+
+
+FOREIGN = (
+    *("architecture", "digest", "ended", "estimator", "hyperparameters"),
+    *("measurements", "network", "outcome", "provenance", "resumed", "reused_from", "spent"),
+)
+
+
+@pytest.mark.parametrize("own", ["text", 3, [1, 2], {"a": 1}, None], ids=str)
+def test_attributes_of_a_study_of_anybody_else_are_not_taken_for_ours(
+    own: object, tmp_path: Path
+) -> None:
+    """Plain Optuna lets users call theirs as they like."""
+    study = make_study("plain", directions=DIRECTIONS[:2], names=None)
+    for name in FOREIGN:
+        study.add_trial(optuna.create_trial(values=[0.5, 1.0], user_attrs={name: own}))
+    write_report(study, tmp_path / "report.html")
+    assert [record.epochs for record in records(study)] == [0] * len(FOREIGN)
+    assert {record.number for record in front(study)} >= {0, 2}
+    assert audit(study)["versions"] == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import sys
 
 import optuna
@@ -177,3 +178,13 @@ def test_a_search_with_inherited_weights_counts_scored_trials() -> None:
     with LiveView(study, 3, None, shown, clock):
         pass
     assert "3 scored · 0 rejected · 0 reused · 0 failed" in text(shown).splitlines()[-1]
+
+
+def test_an_infinite_value_is_left_out_of_the_plot_and_of_the_hypervolume() -> None:
+    study, shown = make_study("watched"), console(terminal=True)
+    for values in ((0.5, 1.0), (0.6, 2.0), (0.1, math.inf), (0.55, -math.inf)):
+        study.add_trial(make_trial(values, network=str(values)))
+    with LiveView(study, TRIALS, None, shown, Clock()) as view:
+        shown.print(view._panel())
+    assert "2 networks on the front · hypervolume 0" in text(shown)
+    assert "●" in text(shown)

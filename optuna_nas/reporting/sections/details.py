@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -13,7 +12,7 @@ from optuna_nas.reporting.front import known_values, lineage_curve
 from optuna_nas.reporting.graph import graph
 from optuna_nas.reporting.measurements import how
 from optuna_nas.reporting.sections.seen import Seen
-from optuna_nas.reporting.text import heading, with_spread
+from optuna_nas.reporting.text import finite, heading, with_spread
 from optuna_nas.study.record import Record
 
 __all__ = ["details"]
@@ -84,7 +83,7 @@ def details(seen: Seen) -> list[dict[str, Any]]:
 def _measured(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": heading(name, found.get("unit", "")),
-        "value": _finite(found["value"]),
+        "value": finite(found["value"]),
         "text": with_spread(found["value"], found.get("spread")),
         "how": how(found),
     }
@@ -98,13 +97,8 @@ def _curve(
     steps = list(learned)[:: -max(1, len(learned) // POINTS)][::-1]
     columns = {name: [learned[step][name] for step in steps] for name in names}
     changing = {n: column for n, column in columns.items() if len(set(column)) > 1}
-    shown = {n: [_finite(float(f"{v:.5g}")) for v in col] for n, col in changing.items()}
+    shown = {n: [finite(float(f"{v:.5g}")) for v in col] for n, col in changing.items()}
     return {"step": [float(step) for step in steps], **shown} if shown else {}
-
-
-def _finite(value: float) -> float | None:
-    """A number that JSON has; None for the others."""
-    return value if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:

@@ -6,13 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from optuna_nas.processes import command
 from optuna_nas.study.workers.messages import Died, Message
 from optuna_nas.study.workers.process import WorkerProcess, packed
 
@@ -54,7 +54,7 @@ class LocalProcess(WorkerProcess):
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "optuna_nas.study.workers.worker", str(theirs.fileno())],
+                command("optuna_nas.study.workers.worker", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **environment},

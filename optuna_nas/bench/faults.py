@@ -1,22 +1,22 @@
-"""Workers of a search killed at random: what is lost, done twice, or stuck afterwards.
+"""Workers of a search killed at random, on a storage that goes away and a disk that is full.
 
 A worker trains small networks until a file `stop` is in its folder, and leaves there what it did:
-`PID.epochs` and `PID.told`. Workers are forked from a process that has imported everything, so
-that a kill costs no minute of imports.
+`PID.epochs`, `PID.told`, `PID.refused`. Workers are forked from a process that has imported
+everything, so that a kill costs no minute of imports.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import random
 import signal
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -24,73 +24,101 @@ from uuid import uuid4
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from rich.table import Table
 
+from optuna_nas.bench.accounts import account
+from optuna_nas.bench.outages import Outage, full_disk, with_outages
 from optuna_nas.datasets import ArrayDataModule
 from optuna_nas.exceptions import SearchStopped
-from optuna_nas.pareto import losses, on_front
-from optuna_nas.pruners.lineages import Lineages
-from optuna_nas.reporting.front import front
 from optuna_nas.spaces import MLP
 from optuna_nas.study import Budget, Search
-from optuna_nas.study.lease import LEASE, unfinished
-from optuna_nas.study.storages.opening import connect, masked
+from optuna_nas.study.lease import unfinished
+from optuna_nas.study.storages.opening import masked
 
 __all__ = ["run", "table"]
 
 EPOCHS = (1, 9)
 BETWEEN = 2.0
-"""Mean seconds between two kills."""
+"""Mean seconds between two faults."""
+AWAY = (2.0, 8.0)
+"""Seconds for which a storage is away, or a disk full: at least, and at most."""
 SETTLE = 120.0
-"""Most seconds after the last kill until every network is ended."""
+"""Most seconds after the last fault until every network is ended."""
+REFUSALS = ("optuna_nas.study.storages.patience", "optuna_nas.study.checkpoints")
+"""Loggers that warn of what could not be written."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
 def run(
-    storage: str = "sqlite", workers: int = 4, kills: int = 20, seed: int = 0
+    storage: str = "sqlite",
+    workers: int = 4,
+    kills: int = 20,
+    restarts: int = 3,
+    fills: int = 3,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Kill workers at random while they train, and look at what is left in storage.
+    """Disturb workers at random while they train, and look at what is left in storage.
 
     Args:
         storage: `sqlite` or `journal` (files in the temporary folder), or the URL of a database,
             where a study is made and deleted.
-        workers: Processes at a time; whoever is killed is replaced at once.
-        kills: How many.
-        seed: Of who is killed, and when.
+        workers: Processes at a time; whoever is killed, or ends, is replaced at once.
+        kills: How many of them are killed.
+        restarts: How often the storage goes away for seconds: a server is reached by a proxy that
+            cuts and refuses connections; of a file, somebody else holds the lock.
+        fills: How often the disk of all workers is full for seconds: none of their files grows.
+        seed: Of what happens, to whom, and when.
 
     Returns:
-        `kills_done`; `trials`; networks `finished` (complete, pruned or rejected), `lost` (begun,
+        `kills_done`, `restarts_done`, `fills_done`; `ended`, workers that ended by themselves;
+        `trials`; networks `finished` (complete, pruned or rejected), `failed`, `lost` (begun,
         and nobody goes on with them, or told as finished and not so in storage), `duplicated`
         (finished twice), `stuck` (running or waiting when all had time to end), `given_up` (killed
-        with their process too often); `epochs` trained, `epochs_repeated` (trained
-        already by the network's killed trials), `epochs_repeated_max` of one kill;
-        `recovery_seconds_max`, from a kill until another worker goes on with the network;
-        `front_equal`, whether the front is that of the measurements in the records; and
-        `told`, what is wrong with single trials.
+        with their process too often); `refused`, how often a worker could not write; `epochs`
+        trained, `epochs_repeated` (trained already by the network's killed trials),
+        `epochs_repeated_max` of one kill; `recovery_seconds_max`, from a kill until another worker
+        goes on with the network; `front_equal`, whether the front is that of the measurements in
+        the records; and `told`, what is wrong with single trials.
+
+    Raises:
+        SearchStopped: Workers end by themselves, more often than faults explain.
+        StudyError: The storage cannot be used.
     """
     name = f"bench-faults-{uuid4().hex[:8]}"
-    with tempfile.TemporaryDirectory(prefix="optuna-nas-faults-") as folder:
+    with tempfile.TemporaryDirectory(prefix="optuna-nas-faults-") as temporary:
+        folder = Path(temporary)
         url = {"sqlite": f"sqlite:///{folder}/s.db", "journal": f"{folder}/s.journal"}.get(
             storage, storage
         )
-        _search(name, Path(folder)).study(url)  # before the first worker, which may be killed
-        killed = _disturb(url, name, Path(folder), workers, kills, random.Random(seed))
-        study = optuna.load_study(study_name=name, storage=connect(url))
-        found = _account(study, Path(folder), killed)
+        study = _search(name, folder).study(url)  # before the first worker, which may be killed
+        with with_outages(url) as (through, outage):
+            crew = _Crew(through, name, folder, workers)
+            with crew.working():
+                done = _disturb(crew, outage, (kills, restarts, fills), random.Random(seed))
+                _settle(study, crew)
+        found = account(study, folder, crew.killed)
         if storage not in ("sqlite", "journal"):
             optuna.delete_study(study_name=name, storage=study._storage)
-    return {"storage": masked(storage), "workers": workers, "kills_done": len(killed), **found}
+    return {
+        "storage": masked(storage),
+        "workers": workers,
+        "kills_done": len(crew.killed),
+        "restarts_done": done["restart"],
+        "fills_done": done["fill"],
+        "ended": crew.ended,
+        **found,
+    }
 
 
 def table(result: dict[str, Any]) -> Table:
     """The result as a table for the terminal."""
-    shown = Table(title=f"{result['kills_done']} kills of {result['workers']} workers")
+    shown = Table(title=f"{result['workers']} workers, disturbed")
     shown.add_column("")
     shown.add_column(result["storage"], justify="right")
     for key, value in result.items():
-        if key not in ("storage", "workers", "kills_done", "told"):
+        if key not in ("storage", "workers", "told"):
             shown.add_row(
                 key.replace("_", " "), f"{value:g}" if key != "front_equal" else str(value)
             )
@@ -114,165 +142,122 @@ def _search(name: str, folder: Path) -> Search:
     )
 
 
+class _Crew:
+    """Workers, of whom those that are gone are replaced.
+
+    Args:
+        url: Of the storage.
+        name: Of the study.
+        folder: Where they leave what they did.
+        count: How many.
+
+    Attributes:
+        killed: Process id -> when (seconds since 1970) it was killed.
+        ended: How many ended by themselves.
+    """
+
+    def __init__(self, url: str, name: str, folder: Path, count: int) -> None:
+        self.killed: dict[int, float] = {}
+        self.ended = 0
+        self.folder = folder
+        self._arguments = url, name, folder
+        self._running: list[BaseProcess] = []
+        self._count = count
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Have them work until the block ends."""
+        _CONTEXT.set_forkserver_preload([__name__])
+        try:
+            self.replace()
+            yield
+        finally:
+            for worker in self._running:
+                worker.kill()
+                worker.join()
+
+    @property
+    def processes(self) -> list[int]:
+        """Ids of those that run."""
+        return [worker.pid or 0 for worker in self._running]
+
+    def replace(self) -> None:
+        """Start as many as there are too few."""
+        gone = [worker for worker in self._running if worker.exitcode is not None]
+        self.ended += len(gone)
+        self._running = [worker for worker in self._running if worker not in gone]
+        while len(self._running) < self._count:
+            worker = _CONTEXT.Process(target=_work, args=self._arguments)
+            worker.start()
+            self._running.append(worker)
+
+    def kill(self, rng: random.Random) -> bool:
+        """Kill one that has trained already; whether there is one."""
+        busy = [w for w in self._running if (self.folder / f"{w.pid}.epochs").exists()]
+        if not busy:
+            return False
+        worker = rng.choice(busy)
+        worker.kill()
+        self.killed[worker.pid or 0] = time.time()
+        worker.join()
+        self._running.remove(worker)
+        self.replace()
+        return True
+
+    def join(self, deadline: float) -> None:
+        """Wait until all have ended."""
+        for worker in self._running:
+            worker.join(max(deadline - time.monotonic(), 10.0))
+
+
 def _disturb(
-    url: str, name: str, folder: Path, workers: int, kills: int, rng: random.Random
-) -> dict[int, float]:
-    """Kill workers and replace them; process id -> time of its kill."""
-    killed: dict[int, float] = {}
-    _CONTEXT.set_forkserver_preload([__name__])
-    with _running(url, name, folder) as running:
-        for _ in range(workers):
-            running.append(_start(url, name, folder))
-        while len(killed) < kills:
+    crew: _Crew, outage: Outage, counts: tuple[int, int, int], rng: random.Random
+) -> Mapping[str, int]:
+    """Kill workers, and meanwhile take their storage or their disk away; how often that was."""
+    left = rng.sample(("kill", "restart", "fill"), k=sum(counts), counts=counts)
+    ends = {"restart": outage, "fill": lambda: full_disk(crew.processes)}
+    done: dict[str, list[Future[None]]] = {kind: [] for kind in ends}
+    with ThreadPoolExecutor(1) as one_at_a_time:
+        while left:
             time.sleep(rng.expovariate(1 / BETWEEN))
-            busy = [w for w in running if (folder / f"{w.pid}.epochs").exists()]
-            ended = [w for w in running if w.exitcode is not None]
-            if ended:
-                raise SearchStopped(f"expected workers to go on, one ended: {ended[0].exitcode}")
-            if not busy:
-                continue  # they are still starting
-            worker = rng.choice(busy)
-            worker.kill()
-            killed[worker.pid or 0] = time.time()
-            worker.join()
-            running.remove(worker)
-            running.append(_start(url, name, folder))
-        _settle(url, name, folder, running)
-    return killed
+            crew.replace()
+            if crew.ended > 2 * sum(counts):
+                raise SearchStopped(f"expected workers to go on, but {crew.ended} ended")
+            if left[-1] in ends:
+                kind = left.pop()
+                done[kind].append(one_at_a_time.submit(_for, rng.uniform(*AWAY), ends[kind]))
+            elif crew.kill(rng):
+                left.pop()
+    return {kind: sum(f.result() is None for f in futures) for kind, futures in done.items()}
 
 
-@contextmanager
-def _running(url: str, name: str, folder: Path) -> Iterator[list[BaseProcess]]:
-    running: list[BaseProcess] = []
-    try:
-        yield running
-    finally:
-        for worker in running:
-            worker.kill()
-            worker.join()
+def _for(seconds: float, fault: Callable[[], AbstractContextManager[None]]) -> None:
+    with fault():
+        time.sleep(seconds)
 
 
-def _start(url: str, name: str, folder: Path) -> BaseProcess:
-    worker = _CONTEXT.Process(target=_work, args=(url, name, folder))
-    worker.start()
-    return worker
-
-
-def _settle(url: str, name: str, folder: Path, running: list[BaseProcess]) -> None:
+def _settle(study: optuna.Study, crew: _Crew) -> None:
     """Let the workers take up what was lost, then end."""
-    study = optuna.load_study(study_name=name, storage=connect(url))
     deadline = time.monotonic() + SETTLE
     last = max((t.number for t in study.get_trials(deepcopy=False)), default=0)
     while time.monotonic() < deadline:
+        crew.replace()
         trials = study.get_trials(deepcopy=False)
         if all(t.state.is_finished() for t in trials if t.number <= last) and not unfinished(
             trials
         ):
             break
         time.sleep(0.5)
-    (folder / "stop").touch()
-    for worker in running:
-        worker.join(max(deadline - time.monotonic(), 10.0))
-
-
-def _account(study: optuna.Study, folder: Path, killed: Mapping[int, float]) -> dict[str, Any]:
-    trials = study.get_trials(deepcopy=False)
-    lineages = Lineages(study)
-    networks: dict[int, list[FrozenTrial]] = defaultdict(list)
-    for trial in trials:
-        networks[lineages.root(trial)].append(trial)
-    left = {trial.number for trial in unfinished(trials)}
-    told, counts = [], Counter[str]()
-    for root, own in networks.items():
-        what = _fate(own, left)
-        counts[what] += 1
-        if what != "finished":
-            last = own[-1]
-            told.append(
-                f"network {root}: {what}, {last.state.name} {dict(last.user_attrs).get('ended')}"
-            )
-    trained = Counter(t.user_attrs["training"] for t in trials if _trained(t))
-    counts["duplicated"] += sum(count - 1 for count in trained.values())
-    for path in folder.glob("*.told"):
-        for number, state in map(str.split, path.read_text().splitlines()):
-            if trials[int(number)].state.name != state:
-                counts["lost"] += 1
-                told.append(
-                    f"trial {number}: told as {state}, in storage {trials[int(number)].state}"
-                )
-    return {
-        "trials": len(trials),
-        **{key: counts[key] for key in ("finished", "lost", "duplicated", "stuck", "given_up")},
-        **_repeated(lineages, trials, folder),
-        "recovery_seconds_max": max(_recoveries(trials, killed), default=0.0),
-        "front_equal": _front_equal(study, trials),
-        "told": told,
-    }
-
-
-def _fate(own: list[FrozenTrial], left: set[int]) -> str:
-    last = own[-1]
-    if not last.state.is_finished():
-        return "stuck"
-    if last.state != TrialState.FAIL or last.user_attrs.get("outcome") == "failed":
-        return "finished"
-    return "lost" if last.number in left else "given_up"
-
-
-def _trained(trial: FrozenTrial) -> bool:
-    """Whether a trial ended a training by itself, and so did not tell again what another found."""
-    attrs = trial.user_attrs
-    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    return ended and "training" in attrs and "reused_from" not in attrs
-
-
-def _repeated(lineages: Lineages, trials: list[FrozenTrial], folder: Path) -> dict[str, int]:
-    """Epochs that were trained more than once in a network's lineage."""
-    by_trial: dict[int, list[int]] = defaultdict(list)
-    for path in folder.glob("*.epochs"):
-        for line in path.read_text().splitlines():
-            number, epoch = map(int, line.split())
-            by_trial[number].append(epoch)
-    seen: dict[int, set[int]] = defaultdict(set)
-    again = []
-    for number in sorted(by_trial):
-        known = seen[lineages.root(trials[number])]
-        again.append(len(known.intersection(by_trial[number])))
-        known.update(by_trial[number])
-    return {
-        "epochs": sum(map(len, by_trial.values())),
-        "epochs_repeated": sum(again),
-        "epochs_repeated_max": max(again, default=0),
-    }
-
-
-def _recoveries(trials: list[FrozenTrial], killed: Mapping[int, float]) -> Iterator[float]:
-    """Seconds from each kill of a running trial until its network was trained again."""
-    after = {t.user_attrs["continues"]: t for t in trials if "continues" in t.user_attrs}
-    for trial in trials:
-        pid = trial.system_attrs.get(LEASE, {}).get("pid")
-        follower = after.get(trial.number)
-        if pid in killed and trial.user_attrs.get("outcome") == "lost" and follower is not None:
-            started = follower.datetime_start or datetime.now()
-            yield started.timestamp() - killed[pid]
-
-
-def _front_equal(study: optuna.Study, trials: list[FrozenTrial]) -> bool:
-    """Whether the front is that of the complete trials' own measurements."""
-    complete = [t for t in trials if t.state == TrialState.COMPLETE]
-    names = ("accuracy", "parameters")
-    values = [[t.user_attrs["measurements"][n]["value"] for n in names] for t in complete]
-    if any(list(t.values or ()) != own for t, own in zip(complete, values, strict=True)):
-        return False
-    best = on_front(losses(values, study.directions)) if values else ()
-    wanted = {tuple(own) for own, good in zip(values, best, strict=True) if good}
-    return {tuple(record.values[n] for n in names) for record in front(study)} == wanted
+    (crew.folder / "stop").touch()
+    crew.join(deadline)
 
 
 def _work(url: str, name: str, folder: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     own, parent = folder / str(os.getpid()), os.getppid()
+    for logger in REFUSALS:
+        logging.getLogger(logger).addHandler(logging.FileHandler(own.with_suffix(".refused")))
 
     def on_epoch(trial: int | None, epochs: int, values: Mapping[str, float]) -> None:
         with own.with_suffix(".epochs").open("a") as log:

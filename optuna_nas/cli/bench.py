@@ -277,22 +277,46 @@ def overhead(
     help="sqlite, journal, or the URL of a storage, where a study is made and deleted.",
 )
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1))
-@click.option("--kills", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--kills", default=20, show_default=True, type=click.IntRange(0))
+@click.option(
+    "--restarts",
+    default=3,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How often the storage goes away for seconds.",
+)
+@click.option(
+    "--fills",
+    default=3,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How often the disk of the workers is full for seconds.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @JSON
-def faults(storage: str, workers: int, kills: int, seed: int, as_json: bool) -> None:
-    """Workers killed at random while they train: what is lost, done twice or stuck afterwards.
+def faults(
+    storage: str,
+    workers: int,
+    kills: int,
+    restarts: int,
+    fills: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Workers killed at random while they train, storage and disk taken away: what is lost.
+
+    Says, too, what is done twice, stuck afterwards, and how long until a killed network goes on.
 
     \b
     optuna-nas bench faults --storage sqlite --workers 4 --kills 100 --json
     """
-    from optuna_nas.bench import faults as killing
+    from optuna_nas.bench import faults as disturbing
 
     try:
-        result = killing.run(storage, workers, kills, seed)
-    except StudyError as error:
+        result = disturbing.run(storage, workers, kills, restarts, fills, seed)
+    except (DescriptionError, StudyError) as error:
         fail(error, 2)
-    _show(result, killing.table, as_json)
+    _show(result, disturbing.table, as_json)
 
 
 _bench("pruner", "Cost of a pruning decision, and what pruning keeps of real learning curves.")

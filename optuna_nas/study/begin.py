@@ -6,15 +6,14 @@ import logging
 import warnings
 from itertools import islice
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import optuna
 from optuna.distributions import BaseDistribution
 
 from optuna_nas.exceptions import DescriptionError, MeasurementError, SpaceError, StudyError
-from optuna_nas.locks import host_lock
 from optuna_nas.objectives import Candidate
 from optuna_nas.spaces.draws import random_trials
+from optuna_nas.study.claim import beginning
 from optuna_nas.study.feasibility import caps, look
 from optuna_nas.study.fidelity import expect_sizes
 from optuna_nas.study.resuming import check_schema, hold_to, mark, staging
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from optuna_nas.study.search import Search
 
 __all__ = ["check_distributions", "check_objectives", "prepare"]
-
-BEGIN_SECONDS = 1800.0
-"""How long a worker waits for the one that begins a study: it calibrates, and looks at samples."""
 
 DRAWN = 16
 """Networks drawn to see whether any of a space takes smaller images."""
@@ -53,8 +49,8 @@ def prepare(search: Search, study: optuna.Study) -> None:
     _check_sizes(search)
     check_trainer(search.trainer)
     _check_settled(study)
-    with host_lock(f"study-{crc32(study.study_name.encode()):x}", BEGIN_SECONDS):
-        if "calibrations" not in study.user_attrs:
+    with beginning(study, lambda: "calibrations" in study.user_attrs) as own:
+        if own:
             _begin(search, study)
     hold_to(study, search.description, search.on_device)
     known: dict[str, BaseDistribution] = {}

@@ -232,6 +232,7 @@ class Checkpoints(Checkpoint):
                     evict(path, self._quota)
         except Exception as error:  # a full disk, or a state of the user's that cannot be pickled
             _logger.warning(f"cannot save {path}: {type(error).__name__}: {error}; going on")
+            _part(path).unlink(missing_ok=True)  # it takes room that others need
         self._at = time.monotonic()
         self._cost = self._at - started
 

@@ -29,12 +29,15 @@ from optuna_nas.pruners.curve import PREFIX
 from optuna_nas.study.storages.patience import answered
 
 __all__ = [
+    "BEGIN_SECONDS",
     "LEASE",
     "LEASE_SECONDS",
     "abandoned",
     "alive",
+    "expired",
     "hold",
     "identity",
+    "lease_for",
     "release",
     "requeue",
     "take",
@@ -71,7 +74,7 @@ def hold(trial: optuna.Trial, seconds: float = LEASE_SECONDS) -> Iterator[None]:
     storage, trial_id = trial.study._storage, trial._trial_id
 
     def renew() -> None:
-        storage.set_trial_system_attr(trial_id, LEASE, _lease(seconds))
+        storage.set_trial_system_attr(trial_id, LEASE, lease_for(seconds))
 
     def keep_renewing() -> None:
         while not done.wait(seconds / 4):
@@ -123,7 +126,7 @@ def workers(study: optuna.Study) -> int:
     now = time.time()
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     leases = [trial.system_attrs[LEASE] for trial in running if LEASE in trial.system_attrs]
-    return len({_holder(lease) for lease in leases if not _expired(lease, now)})
+    return len({_holder(lease) for lease in leases if not expired(lease, now)})
 
 
 def take(study: optuna.Study, key: str) -> bool:
@@ -139,10 +142,10 @@ def take(study: optuna.Study, key: str) -> bool:
     Returns:
         Whether this process has it.
     """
-    storage, study_id, own = study._storage, study._study_id, _lease(LEASE_SECONDS)
+    storage, study_id, own = study._storage, study._study_id, lease_for(LEASE_SECONDS)
     with host_lock(f"lease-{crc32(f'{study.study_name} {key}'.encode()):x}", timeout=60.0):
         held = storage.get_study_system_attrs(study_id).get(key)
-        if held and _holder(held) != _holder(own) and not _expired(held, time.time()):
+        if held and _holder(held) != _holder(own) and not expired(held, time.time()):
             return False
         storage.set_study_system_attr(study_id, key, own)
     found: dict[str, Any] = storage.get_study_system_attrs(study_id)[key]
@@ -222,18 +225,16 @@ def _holder(lease: Mapping[str, Any]) -> tuple[Any, ...]:
     return lease["host"], lease["pid"], lease["started"]
 
 
-def _expired(lease: Mapping[str, Any], now: float) -> bool:
+def expired(lease: Mapping[str, Any], now: float) -> bool:
+    """Whether nobody holds a lease any more, at a time in seconds since 1970."""
     if lease["host"] == _host():
         return not alive(lease["pid"], lease["started"])
     return bool(now - lease["renewed"] > lease["seconds"])
 
 
-def _lease(seconds: float) -> dict[str, Any]:
-    return {
-        **identity(),
-        "renewed": time.time(),
-        "seconds": seconds,
-    }
+def lease_for(seconds: float) -> dict[str, Any]:
+    """A lease of this process, from now on."""
+    return {**identity(), "renewed": time.time(), "seconds": seconds}
 
 
 def identity() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from optuna_nas.bench import faults
+from optuna_nas.bench.accounts import account
 from optuna_nas.cli import main
 from optuna_nas.study.lease import LEASE
 
@@ -46,7 +47,7 @@ def test_a_network_taken_up_again_is_finished_once(study, tmp_path: Path) -> Non
     (tmp_path / "7.epochs").write_text(f"{lost} 1\n{lost} 2\n{lost} 3\n")
     (tmp_path / "8.epochs").write_text(f"{again} 2\n{again} 3\n{again} 4\n")
     (tmp_path / "8.told").write_text(f"{again} COMPLETE\n")
-    found = faults._account(study, tmp_path, {7: killed})
+    found = account(study, tmp_path, {7: killed})
     assert [found[k] for k in ("finished", "lost", "duplicated", "stuck")] == [1, 0, 0, 0]
     assert (found["epochs"], found["epochs_repeated"], found["epochs_repeated_max"]) == (6, 2, 2)
     assert 0 <= found["recovery_seconds_max"] < 60
@@ -62,7 +63,7 @@ def test_what_goes_wrong_is_counted_and_told(study, tmp_path: Path) -> None:
     twice = ended(study, "trained", "b")
     ended(study, "running", "c")
     (tmp_path / "7.told").write_text(f"{twice} PRUNED\n")
-    found = faults._account(study, tmp_path, {})
+    found = account(study, tmp_path, {})
     assert [found[k] for k in ("lost", "duplicated", "stuck")] == [2, 1, 1]
     assert len(found["told"]) == 3
 

@@ -98,9 +98,9 @@ def test_panels_wait_a_minute_and_a_tenth_of_growth(writes: list[int]) -> None:
 def test_one_worker_at_a_time_draws_them(
     writes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, ours = make_search(5), lease._lease
+    study, ours = make_search(5), lease.lease_for
     assert lease.take(study, panels.LEASE)
-    monkeypatch.setattr(lease, "_lease", lambda seconds: ours(seconds) | {"pid": 1})
+    monkeypatch.setattr(lease, "lease_for", lambda seconds: ours(seconds) | {"pid": 1})
     other = Panels(Clock())
     other.end(study)
     assert writes == []

@@ -104,3 +104,35 @@ def test_a_lock_whose_holder_cannot_be_named_is_free_at_once(path: str, monkeypa
     with pytest.raises(OSError, match="No space left"):
         MortalLock(path).acquire()
     assert not list(Path(path).parent.glob("*.lock*"))
+
+
+def test_a_full_disk_is_waited_for(path: str) -> None:
+    """A real limit of the process: no file of it may grow, until there is room again."""
+    script = """
+import os, sys, threading
+from contextlib import ExitStack
+import optuna
+from optuna_nas.bench.outages import full_disk
+from optuna_nas.study.storages.opening import connect
+
+storage = connect(sys.argv[1])
+study = optuna.create_study(study_name="s", storage=storage)
+study.set_user_attr("large", "x" * 20_000)
+with ExitStack() as full:
+    full.enter_context(full_disk([os.getpid()]))
+    storage._backend.patience.seconds = 0.0
+    try:
+        study.set_user_attr("now", 1)
+    except optuna.exceptions.StorageInternalError as error:
+        print(error)
+    storage._backend.patience.seconds = 60.0
+    threading.Timer(0.5, full.close).start()
+    study.set_user_attr("then", 2)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script, path], check=True, capture_output=True, text=True
+    )
+    assert "File too large" in said.stdout and "the storage answers after" in said.stderr
+    stored = optuna.load_study(study_name="s", storage=connect(path)).user_attrs
+    assert len(stored.pop("large")) == 20_000
+    assert stored == {"then": 2}

@@ -23,7 +23,7 @@ def running(study: optuna.Study, **changed) -> optuna.Trial:
     trial = study.ask()
     trial.suggest_int("x", 0, 100)
     study._storage.set_trial_system_attr(
-        trial._trial_id, lease.LEASE, {**lease._lease(300.0), **changed}
+        trial._trial_id, lease.LEASE, {**lease.lease_for(300.0), **changed}
     )
     return trial
 
@@ -84,7 +84,7 @@ def test_on_another_host_only_a_lease_that_is_not_renewed_counts(study, clocks) 
     assert lease.requeue(study) == []
     clocks["monotonic"] += 299
     assert lease.requeue(study) == []
-    renewed = {**lease._lease(300.0), "host": "elsewhere", "renewed": clocks["time"] + 6.0}
+    renewed = {**lease.lease_for(300.0), "host": "elsewhere", "renewed": clocks["time"] + 6.0}
     study._storage.set_trial_system_attr(trial._trial_id, lease.LEASE, renewed)
     clocks["monotonic"] += 299
     assert lease.requeue(study) == []  # it was renewed since
@@ -172,10 +172,10 @@ def test_a_trial_that_ended_without_a_word_is_taken_up(study: optuna.Study) -> N
 def test_a_lease_of_a_study_has_one_holder_until_it_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    study, ours = optuna.create_study(), lease._lease
+    study, ours = optuna.create_study(), lease.lease_for
     assert lease.take(study, "nas:x") and lease.take(study, "nas:x")
     with monkeypatch.context() as another:
-        another.setattr(lease, "_lease", lambda seconds: ours(seconds) | {"pid": 1})
+        another.setattr(lease, "lease_for", lambda seconds: ours(seconds) | {"pid": 1})
         assert not lease.take(study, "nas:x")
         lease.release(study, "nas:x")
         assert lease.take(study, "nas:x")

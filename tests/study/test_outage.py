@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sqlite3
 import threading
 import time
@@ -17,67 +16,12 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from optuna_nas.bench.outages import Proxy
 from optuna_nas.study.storages import patience
 from optuna_nas.study.storages.opening import connect
 from optuna_nas.study.workers.interrupts import Interrupts
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
-
-
-class Proxy:
-    """Passes bytes on to a server; cuts all connections, refuses new ones, or holds all back."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._server = (host, port)
-        self._open: list[socket.socket] = []
-        self._flows = threading.Event()
-        self._flows.set()
-        self.refusing = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self._open.clear()
-
-    def hang(self, hangs: bool) -> None:
-        (self._flows.clear if hangs else self._flows.set)()
-
-    def close(self) -> None:
-        self._listener.close()
-        self.hang(False)
-        self.cut()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if self.refusing:
-                client.close()
-                continue
-            server = socket.create_connection(self._server)
-            self._open += [client, server]
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                self._flows.wait()
-                target.sendall(data)
-        except OSError:
-            pass
-        for connection in (source, target):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 @pytest.fixture

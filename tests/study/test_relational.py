@@ -289,7 +289,7 @@ def test_patience_that_ran_out_is_back_with_the_storage(url: str) -> None:
 
 def test_an_outage_longer_than_a_lease_makes_no_trial_abandoned(url: str, monkeypatch) -> None:
     study = optuna.create_study(study_name="s", storage=connect(url))
-    elsewhere = {**lease._lease(300.0), "host": "elsewhere"}
+    elsewhere = {**lease.lease_for(300.0), "host": "elsewhere"}
     study._storage.set_trial_system_attr(study.ask()._trial_id, lease.LEASE, elsewhere)
     now = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -108,7 +108,7 @@ def test_a_search_is_shared_resumed_and_taken_up_again(url, opened, name, other)
     for changed in ({"pid": 2**22 + 1}, {"host": "elsewhere", "renewed": 1.0}):
         lost = study.ask()
         lost.set_user_attr("long", long)
-        leased = {**lease._lease(300.0), **changed}
+        leased = {**lease.lease_for(300.0), **changed}
         study._storage.set_trial_system_attr(lost._trial_id, lease.LEASE, leased)
 
     study = little(name).run(trials=2, storage=opened())

@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from functools import partial
+from io import RawIOBase
+from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.storages.journal._file import get_lock_file
 
 from optuna_nas.study.storages.journal_lock import MortalLock
+from optuna_nas.study.storages.patience import Patience
 
 __all__ = ["FileJournal", "RedisJournal"]
 
@@ -24,22 +27,36 @@ class FileJournal(JournalFileBackend):
 
     Optuna would write behind the half line, and nobody could read the file again. What was cut
     had not been stored for anyone: it goes before the next line is written.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        patience: Tries again while the disk is full.
     """
 
     def __init__(self, path: str) -> None:
         super().__init__(path, MortalLock(path))
+        self.patience = Patience()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self.patience(partial(self._append, lines.encode()))
+
+    def _append(self, lines: bytes) -> None:
         with (
             _as_a_storage_error(OSError),
             get_lock_file(self._lock),
-            open(self._file_path, "rb+", opener=_appending) as file,
+            open(self._file_path, "rb+", buffering=0, opener=_appending) as file,
         ):
-            _cut(file)
-            file.write(lines.encode())
-            file.flush()
-            os.fsync(file.fileno())
+            end = _cut(file)
+            try:
+                while lines:
+                    lines = lines[file.write(lines) or 0 :]
+                os.fsync(file.fileno())
+            except OSError:  # all of it or nothing: it is tried again
+                file.truncate(end)
+                raise
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         with _as_a_storage_error(OSError):
@@ -89,13 +106,13 @@ def _appending(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_APPEND)
 
 
-def _cut(file: BinaryIO) -> None:
-    """Cut a file behind its last newline."""
+def _cut(file: RawIOBase) -> int:
+    """Cut a file behind its last newline, and say where that is."""
     size = start = end = file.seek(0, os.SEEK_END)
     if size:
         file.seek(size - 1)
         if file.read(1) == b"\n":
-            return
+            return size
     while start:
         start = max(0, end - BLOCK)
         file.seek(start)
@@ -106,3 +123,4 @@ def _cut(file: BinaryIO) -> None:
         end = start
     if start != size:
         file.truncate(start)
+    return start

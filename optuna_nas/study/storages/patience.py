@@ -1,7 +1,8 @@
-"""Trying again what a database refuses for a while: it restarts, is locked, its disk is full."""
+"""Trying again what a storage refuses for a while: it restarts, is locked, its disk is full."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import random
@@ -23,6 +24,8 @@ PARTING = 1.0
 """Seconds for which it is tried again once the process was asked to end."""
 OUTAGE = 60.0
 """Seconds after which a database was away, for others too, and not merely busy."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Errors of writing a file that may pass."""
 PASSING = ("locked", "busy", "full", "disk i/o", "unable to open")
 """What SQLite says of errors that may pass."""
 
@@ -48,6 +51,9 @@ class Patience:
         self.seconds = seconds
         self.answered = -math.inf
         self._away: float | None = None  # since when it has not answered
+
+    def __reduce__(self) -> tuple[type[Patience], tuple[float]]:
+        return Patience, (self.seconds,)  # clocks are those of this process
 
     def __call__(self, work: Callable[[], T]) -> T:
         """Do some work.
@@ -83,13 +89,16 @@ class Patience:
 
 def answered(storage: BaseStorage) -> float:
     """When (monotonic) a storage last answered again after an outage seen by this process."""
-    patience = getattr(storage, "patience", None)
-    return patience.answered if isinstance(patience, Patience) else -math.inf
+    places = storage, getattr(storage, "_backend", None)
+    found = [getattr(place, "patience", None) for place in places]
+    return max((p.answered for p in found if isinstance(p, Patience)), default=-math.inf)
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether a storage may get over an error by itself, or by what its keeper does meanwhile."""
     cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno in FULL
     if not isinstance(cause, DBAPIError):
         return False
     if type(cause.orig).__module__.startswith("sqlite3"):

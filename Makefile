@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check audit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/optuna-nas run studies/digits_cnn.py
@@ -15,6 +15,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Known vulnerabilities of the versions that are installed here, by https://osv.dev.
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip \
+	    --progress-spinner off --vulnerability-service osv $(AUDIT)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -303,7 +303,7 @@ def faults(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Workers killed at random while they train, storage and disk taken away: what is lost.
+    """Workers killed at random, their storage and disk taken away: what is lost.
 
     Says, too, what is done twice, stuck afterwards, and how long until a killed network goes on.
 

@@ -104,8 +104,12 @@ def optimise(
 ) -> None:
     """Run trials of a study, and show them; the arguments are those of `Search.run`."""
     from optuna_nas.reporting import LiveView, Panels
+    from optuna_nas.study.storages.opening import in_memory
+    from optuna_nas.study.workers import Workers
     from optuna_nas.study.workers.interrupts import Interrupts
 
+    if search.time_limit is not None and workers is None and not in_memory(study._storage):
+        workers = Workers(1)  # a process that can be ended, whatever it is at
     interrupts, panels = Interrupts(), Panels()
 
     def on_epoch(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "abandoned",
     "alive",
     "expired",
+    "give_up",
     "hold",
     "identity",
     "lease_for",
@@ -209,16 +210,27 @@ def _reached(trial: FrozenTrial) -> int:
     return max([*steps, *trial.intermediate_values], default=-1)
 
 
+def give_up(storage: BaseStorage, trial_id: int, outcome: str, reason: str) -> None:
+    """Have a running trial, whose process is gone, fail; one that ended meanwhile stays so.
+
+    Args:
+        storage: Of the trial.
+        trial_id: Its id there.
+        outcome: `lost` where it is to be taken up again, `failed` where it is not.
+        reason: What its record says.
+    """
+    try:
+        storage.set_trial_user_attr(trial_id, "outcome", outcome)
+        storage.set_trial_user_attr(trial_id, "ended", reason)
+        storage.set_trial_state_values(trial_id, TrialState.FAIL)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        _logger.info(f"trial {trial_id} was marked by another worker")
+
+
 def _mark_lost(study: optuna.Study, trial: FrozenTrial) -> None:
     lease = trial.system_attrs.get(LEASE, {})
     where = f"process {lease['pid']} on {lease['host'].split()[0]}" if lease else "its process"
-    storage = study._storage
-    try:
-        storage.set_trial_user_attr(trial._trial_id, "outcome", "lost")
-        storage.set_trial_user_attr(trial._trial_id, "ended", f"{where} died")
-        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-    except optuna.exceptions.UpdateFinishedTrialError:
-        _logger.info(f"trial {trial.number} was marked by another worker")
+    give_up(study._storage, trial._trial_id, "lost", f"{where} died")
 
 
 def _holder(lease: Mapping[str, Any]) -> tuple[Any, ...]:

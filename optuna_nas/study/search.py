@@ -60,7 +60,9 @@ class Search(Definition):
         quota: Bytes that all checkpoints together may take; beyond them the oldest go, and those
             networks begin anew when they are taken up again. As many as there are by default.
         time_limit: Seconds that one trial may take; one that takes longer, as where a data loader
-            hangs, fails. As long as it takes by default.
+            hangs, fails. What hangs in C code is ended, half a minute later, with its process, so
+            only where trials run in workers, as `optuna-nas run` has them where there is a limit.
+            As long as it takes by default.
         logger: Makes the Lightning logger of a training from the name of the study and the number
             of the trial, such as `lambda study, trial: TensorBoardLogger("logs", study, trial)`; a
             trial taken up again has its first number. By default nothing is logged.

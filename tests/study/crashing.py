@@ -1,5 +1,6 @@
-"""A recipe that takes its process with it."""
+"""Recipes that take their process with them, or keep it for ever."""
 
+import ctypes
 import os
 import signal
 from pathlib import Path
@@ -21,3 +22,9 @@ class Crashing:
                 self.file.touch()
             os.kill(os.getpid(), signal.SIGSEGV)
         return nas.model.Classifier(network)
+
+
+def stuck(network: torch.nn.Module) -> nas.model.Classifier:
+    """Hangs in C, with the lock that Python would need to be interrupted."""
+    ctypes.PyDLL(None).sleep(1000)
+    raise AssertionError("expected to be ended while asleep")

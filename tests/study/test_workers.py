@@ -7,15 +7,16 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
-from crashing import Crashing
+from crashing import Crashing, stuck
 from little import little
 from optuna.trial import TrialState
 
 from optuna_nas.exceptions import DescriptionError, SearchStopped, StudyError
-from optuna_nas.study.lease import LEASE
+from optuna_nas.study.lease import LEASE, unfinished
 from optuna_nas.study.loop import Permits
-from optuna_nas.study.workers import Workers, local
+from optuna_nas.study.workers import Workers, crew, local
 from optuna_nas.study.workers import resources as module
 from optuna_nas.study.workers.crew import Crew
 from optuna_nas.study.workers.messages import Died, Message, Ready
@@ -43,6 +44,25 @@ def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:
     assert {number for number, *_ in epochs} <= {*done, lost.number}
     processes = {t.system_attrs[LEASE]["pid"] for t in study.trials}
     assert os.getpid() not in processes and len(processes) >= 2
+
+
+def test_a_trial_that_hangs_in_c_fails_and_its_worker_is_replaced(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(crew, "GRACE", 0.0)
+    ended = []
+    study = little("tiny", module=stuck, time_limit=4.0).run(
+        trials=2,
+        storage=f"sqlite:///{tmp_path}/s.db",
+        workers=1,
+        callbacks=[lambda study, trial: ended.append(trial.number)],
+    )
+    assert [t.state for t in study.trials] == [TrialState.FAIL] * 2 and ended == [0, 1]
+    for trial in study.trials:
+        assert trial.params and trial.user_attrs["outcome"] == "failed"
+        assert "at most 4 s" in trial.user_attrs["ended"]
+        assert "process was ended" in trial.user_attrs["ended"]
+    processes = {trial.system_attrs[LEASE]["pid"] for trial in study.trials}
+    assert len(processes) == 2 and not any(map(psutil.pid_exists, processes))
+    assert unfinished(study.trials) == []
 
 
 class Dying(WorkerProcess):
@@ -122,20 +142,20 @@ assert isinstance(signal.getsignal(signal.SIGTERM).__self__, Interrupts)
 
 def test_a_search_whose_workers_only_die_stops() -> None:
     permits = Permits(trials=2, timeout=None)
-    crew = Crew(Dying, 3, permits, None)
-    crew.start(0)
+    dying = Crew(Dying, 3, permits, None)
+    dying.start(0)
     with pytest.raises(SearchStopped, match=r"4 workers died in a row.*it had enough"):
-        list(crew.run())
-    crew.end()
+        list(dying.run())
+    dying.end()
     assert permits.take() and permits.take() and not permits.take()
 
 
 def test_what_no_worker_can_do_ends_the_run_at_once() -> None:
-    crew = Crew(lambda number: Dying(number, StudyError("moved")), 3, Permits(2, None), None)
-    crew.start(0)
+    dying = Crew(lambda number: Dying(number, StudyError("moved")), 3, Permits(2, None), None)
+    dying.start(0)
     with pytest.raises(StudyError, match="moved"):
-        list(crew.run())
-    crew.end()
+        list(dying.run())
+    dying.end()
 
 
 def test_workers_need_a_storage_that_all_can_open() -> None:

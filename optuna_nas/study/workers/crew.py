@@ -13,9 +13,10 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from optuna_nas.exceptions import SearchStopped
+from optuna_nas.study.lease import give_up
 from optuna_nas.study.loop import Ended, Permits
 from optuna_nas.study.workers import Workers
-from optuna_nas.study.workers.messages import Died, Epoch, Message, Ready, Said
+from optuna_nas.study.workers.messages import Begun, Died, Epoch, Message, Ready, Said
 from optuna_nas.study.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ __all__ = ["Crew", "in_processes"]
 
 PATIENCE = 30.0
 """Seconds that a worker has to note that its trial was interrupted."""
+
+GRACE = 30.0
+"""Seconds that a worker has to end a trial that took too long, before it is ended itself."""
+
+HUNG = (
+    "TrainingError: expected the trial to take at most {:g} s, but it went on in code that "
+    "nothing interrupts; its process was ended"
+)
 
 LOOK_SECONDS = 1.0
 """How often it is seen whether a worker failed that has not said a word."""
@@ -49,11 +58,13 @@ def in_processes(search: Search, workers: Workers, on_epoch: OnEpoch | None) -> 
 
     def ended(study: optuna.Study, permits: Permits) -> Generator[FrozenTrial, None, None]:
         with launcher(search, workers, study._storage) as start:
-            crew = Crew(start, search.max_failures, permits, on_epoch)
+            crew = Crew(start, search.max_failures, permits, on_epoch, search.time_limit)
             try:
                 for number in range(workers.count):
                     crew.start(number)
-                for trial_id in crew.run():
+                for trial_id, reason in crew.run():
+                    if reason:
+                        give_up(study._storage, trial_id, "failed", reason)
                     yield study._storage.get_trial(trial_id)
             finally:
                 crew.end()
@@ -84,6 +95,7 @@ class Crew:
         max_deaths: How many may die in a row, while no trial ends.
         permits: Say whether a trial may begin.
         on_epoch: As in `Search.run`.
+        time_limit: Seconds that a trial may take; `GRACE` more, and its worker is ended.
     """
 
     def __init__(
@@ -92,11 +104,13 @@ class Crew:
         max_deaths: int,
         permits: Permits,
         on_epoch: OnEpoch | None,
+        time_limit: float | None = None,
     ) -> None:
         self._start = start
         self._max_deaths = max_deaths
         self._permits = permits
         self._on_epoch = on_epoch
+        self._limit = float("inf") if time_limit is None else time_limit
         self._workers: list[WorkerProcess] = []
         self._deaths = 0
 
@@ -104,19 +118,30 @@ class Crew:
         """Start a worker."""
         self._workers.append(self._start(number))
 
-    def run(self) -> Iterator[int]:
-        """Yield the storage id of each trial that has ended, until none may begin any more."""
+    def run(self) -> Iterator[tuple[int, str]]:
+        """Run trials until none may begin any more.
+
+        Yields:
+            The storage id of each that has ended, and why its worker was ended, if it was: then
+            the trial runs still, by what is in storage.
+        """
         while self._workers:
             heard = wait([worker.connection for worker in self._workers], LOOK_SECONDS)
             for worker in [w for w in self._workers if w.connection in heard or w.failed()]:
                 message = worker.hear()
                 if isinstance(message, Ready):
+                    worker.trial_id = None
                     if message.ended is not None:
                         self._deaths = 0
-                        yield message.ended
+                        yield message.ended, ""
                     self._occupy(worker)
                 else:
                     self._see_to(worker, message)
+            for worker in [w for w in self._workers if self._hangs(w)]:
+                self._workers.remove(worker)
+                worker.end(time.monotonic())
+                yield worker.trial_id or 0, HUNG.format(self._limit)
+                self._start_another(worker)
 
     def end(self) -> None:
         """End all: what they are at is interrupted."""
@@ -136,6 +161,8 @@ class Crew:
     def _see_to(self, worker: WorkerProcess, message: Message | None) -> None:
         if isinstance(message, Said):
             logging.getLogger(message.record.name).handle(message.record)
+        elif isinstance(message, Begun):
+            worker.trial_id, worker.began = message.trial_id, time.monotonic()
         elif isinstance(message, Epoch) and self._on_epoch is not None:
             self._on_epoch(*message)
         elif isinstance(message, Died):
@@ -155,5 +182,13 @@ class Crew:
                 f"ended; the last: {death.reason}"
             )
         _logger.warning(f"a worker died: {death.reason}")
+        self._start_another(worker)
+
+    def _hangs(self, worker: WorkerProcess) -> bool:
+        """Whether its trial goes on long after its own process should have ended it."""
+        overdue = time.monotonic() - worker.began > self._limit + GRACE
+        return worker.trial_id is not None and overdue
+
+    def _start_another(self, worker: WorkerProcess) -> None:
         if self._permits.open:
             self.start(worker.number)

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
+
+import psutil
 
 from optuna_nas.processes import command
 from optuna_nas.study.workers.messages import Died, Message
@@ -74,7 +76,7 @@ class LocalProcess(WorkerProcess):
         try:
             code = self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             code = self._process.wait()
         names = {-known: known.name for known in signal.Signals}
         ending = f"by {names.get(code, -code)}" if code < 0 else f"with exit code {code}"
@@ -87,6 +89,16 @@ class LocalProcess(WorkerProcess):
         try:
             self._process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             self._process.wait()
         self.connection.close()
+
+    def _kill(self) -> None:
+        """Kill it, and what it has forked: loaders that hang would outlive it."""
+        forked = []
+        with suppress(psutil.NoSuchProcess):
+            forked = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        for process in forked:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()

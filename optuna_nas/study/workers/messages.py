@@ -9,7 +9,7 @@ from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-__all__ = ["Died", "Epoch", "Forward", "Line", "Message", "Ready", "Said"]
+__all__ = ["Begun", "Died", "Epoch", "Forward", "Line", "Message", "Ready", "Said"]
 
 
 class Ready(NamedTuple):
@@ -20,6 +20,16 @@ class Ready(NamedTuple):
     """
 
     ended: int | None
+
+
+class Begun(NamedTuple):
+    """It has begun a trial.
+
+    Args:
+        trial_id: Storage id of the trial.
+    """
+
+    trial_id: int
 
 
 class Epoch(NamedTuple):
@@ -48,7 +58,7 @@ class Died(NamedTuple):
     error: Exception | None = None
 
 
-Message = Ready | Epoch | Said | Died
+Message = Ready | Begun | Epoch | Said | Died
 
 
 class Line:

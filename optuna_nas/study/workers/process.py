@@ -56,6 +56,8 @@ class WorkerProcess(abc.ABC):
     Attributes:
         connection: What is heard of it.
         busy: Whether it was told to run a trial.
+        trial_id: Storage id of the trial that it runs, once it has said so.
+        began: When (monotonic) it said so.
     """
 
     connection: Connection | socket.socket
@@ -63,6 +65,8 @@ class WorkerProcess(abc.ABC):
     def __init__(self, number: int) -> None:
         self.number = number
         self.busy = False
+        self.trial_id: int | None = None
+        self.began = 0.0
 
     def greet(self, connection: Connection, search: bytes) -> None:
         """Send it what it needs to begin."""

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ import optuna
 from optuna_nas.exceptions import NASError
 from optuna_nas.study.loop import cheap_collection, run_trial
 from optuna_nas.study.workers.interrupts import Interrupts
-from optuna_nas.study.workers.messages import Died, Epoch, Forward, Line, Ready
+from optuna_nas.study.workers.messages import Begun, Died, Epoch, Forward, Line, Ready
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -76,13 +75,17 @@ def _serve(
         check()
         line.send(Epoch(trial, epoch, dict(values)))
 
+    def objective(trial: optuna.Trial) -> list[float]:
+        line.send(Begun(trial._trial_id))
+        return search.objective(trial, on_epoch)
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # that the study is there is no news
     study = search.study(storage)
     search.estimator.prepare(search, study, on_epoch)
     with _forwarded_logs(line, *levels), cheap_collection():
         line.send(Ready(None))
         while line.receive():
-            ended = run_trial(study, partial(search.objective, on_epoch=on_epoch))
+            ended = run_trial(study, objective)
             check()
             line.send(Ready(ended._trial_id))
 

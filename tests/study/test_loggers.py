@@ -97,6 +97,7 @@ def test_a_trial_taken_up_again_goes_on_in_the_log_of_its_first(
     assert remembered.ended == [0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:Experiment logs directory")
 def test_a_table_of_a_trial_taken_up_again_keeps_its_beginning(tmp_path: Path) -> None:
     def logger(study: str, trial: int) -> Logger:
         return CSVLogger(tmp_path, study, f"trial{trial}", flush_logs_every_n_steps=1)

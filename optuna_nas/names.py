@@ -1,14 +1,20 @@
-"""Parts known by a name: registering them, and choosing one with an error that helps."""
+"""Parts known by a name: registering them, and choosing one with an error that helps.
+
+And names of files, whatever what they are called after is called.
+"""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from optuna_nas.exceptions import DescriptionError
 
-__all__ = ["choose", "registrar"]
+__all__ = ["choose", "file_name", "registrar", "sqlite_url"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
@@ -59,3 +65,18 @@ def choose(kind: str, name: str, known: Mapping[str, T]) -> T:
     raise DescriptionError(
         f"expected a {kind} among {', '.join(sorted(known))}, got {name!r}{hint}"
     )
+
+
+def file_name(study: str, suffix: str) -> str:
+    """Name of a file of a study, which lies in no other folder, whatever the study is called.
+
+    Args:
+        study: Name of the study.
+        suffix: What kind of file, such as `.db`.
+    """
+    return re.sub(r"[/\\]", "_", study) + suffix
+
+
+def sqlite_url(path: Path) -> str:
+    """URL of an SQLite file, whatever characters its path has."""
+    return f"sqlite:///{re.sub(r'[%?]', lambda found: quote(found[0]), str(path))}"

@@ -353,3 +353,15 @@ def test_files_beside_a_study_are_not_taken_for_what_pytorch_looks_for(
     shown = subprocess.run([*START, "front", file.name, "--json"], capture_output=True)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../up", "50%20 ?", "中 [red]文"])
+def test_a_study_of_any_name_has_its_files_beside_its_own(file: Path, name: str) -> None:
+    file.write_text(STUDY.replace('"tiny"', repr(name)).replace("trials=5", "trials=1"))
+    before = set(file.parents[1].iterdir())
+    ran = call("run", file, "--quiet")
+    assert ran.exit_code == 0, ran.output
+    assert len(json.loads(call("front", file, "--json").stdout)) == 1
+    assert call("report", file).exit_code == 0
+    assert {".py", ".db", ".html"} <= {path.suffix for path in file.parent.iterdir()}
+    assert set(file.parents[1].iterdir()) == before

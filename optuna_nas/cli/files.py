@@ -12,12 +12,14 @@ from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import click
 import cloudpickle
 
 from optuna_nas.cli.group import debugging, fail
 from optuna_nas.exceptions import NASError, StudyError
+from optuna_nas.names import file_name, sqlite_url
 
 if TYPE_CHECKING:
     import optuna
@@ -163,7 +165,7 @@ def search_of(module: ModuleType, file: Path, smoke: bool) -> Search:
 
 def storage_url(file: Path, search: Search, storage: str | None) -> str:
     """Where the study is: what the user said, or an SQLite file beside the study file."""
-    return storage or f"sqlite:///{file.with_name(f'{search.name}.db').resolve()}"
+    return storage or sqlite_url(file.with_name(file_name(search.name, ".db")).resolve())
 
 
 def load_study(file: Path, storage: str | None, smoke: bool) -> optuna.Study:
@@ -181,7 +183,7 @@ def open_named(name: str, url: str) -> optuna.Study:
     """Open a study by its name, where it is there."""
     from optuna_nas.study.resuming import load
 
-    path = re.sub(r"\?.*", "", url).removeprefix("sqlite:///")
+    path = unquote(re.sub(r"\?.*", "", url).removeprefix("sqlite:///"))
     if url.startswith("sqlite:///") and not Path(path).exists():
         raise StudyError(f"expected a study in {path}, got no such file; run it first")
     return load(name, url)

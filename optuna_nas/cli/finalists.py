@@ -23,6 +23,7 @@ from optuna_nas.cli.files import (
     storage_url,
 )
 from optuna_nas.cli.group import main
+from optuna_nas.names import file_name
 
 if TYPE_CHECKING:
     import optuna
@@ -198,7 +199,7 @@ def _line(status: object, epoch: int, values: Mapping[str, float]) -> str:
 def _show(finals: Finals, study: optuna.Study, file: Path, as_json: bool) -> None:
     from optuna_nas.reporting import finals_table, plot_finalists
 
-    page = file.with_name(f"{finals.search.name}.finalists.html")
+    page = file.with_name(file_name(finals.search.name, ".finalists.html"))
     plot_finalists(study).write_html(page, include_plotlyjs=True)
     if as_json:
         click.echo(json.dumps(finals.as_json(), indent=2))

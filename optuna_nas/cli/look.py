@@ -22,6 +22,7 @@ from optuna_nas.cli.files import (
     storage_url,
 )
 from optuna_nas.cli.group import main
+from optuna_nas.names import file_name
 
 if TYPE_CHECKING:
     import optuna
@@ -61,11 +62,12 @@ def report(
     if file is None:
         if storage is None or name is None:
             raise click.UsageError("expected STUDY.py, or both --storage URL and --study NAME")
-        save_report(open_named(name, storage), output or Path(f"{name}.html"))
+        save_report(open_named(name, storage), output or Path(file_name(name, ".html")))
         return
     search = load_search(file, smoke)
     study = open_study(search, storage_url(file, search, storage))
-    save_report(study, output or file.with_name(f"{study.study_name}.html"), search.space)
+    beside = file.with_name(file_name(study.study_name, ".html"))
+    save_report(study, output or beside, search.space)
 
 
 @main.command()

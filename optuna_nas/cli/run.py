@@ -24,6 +24,7 @@ from optuna_nas.cli.files import (
 from optuna_nas.cli.group import main
 from optuna_nas.cli.look import print_feasibility, print_front, save_report
 from optuna_nas.exceptions import SearchStopped
+from optuna_nas.names import file_name
 
 if TYPE_CHECKING:
     import optuna
@@ -90,7 +91,8 @@ def run(
         optimise(search, study, console, count, timeout, workers=workers)
     finally:
         print_front(study, as_json)
-        save_report(study, file.with_name(f"{search.name}.html"), search.space, quiet)
+        page = file.with_name(file_name(search.name, ".html"))
+        save_report(study, page, search.space, quiet)
 
 
 def optimise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class KeepBest(Callback):
 
     Args:
         monitor: Logged metric that says which validation is best; of equal ones the first is.
-        mode: Whether most (`max`) or least (`min`) of it is best.
+        mode: Whether most (`max`) or least (`min`) of it is best; anything is better than NaN.
     """
 
     def __init__(self, monitor: str, mode: str) -> None:
@@ -73,7 +74,7 @@ class KeepBest(Callback):
         if trainer.sanity_checking or self.monitor not in logged:
             return
         score = float(logged[self.monitor]) * (1 if self.mode == "max" else -1)
-        if not self._best or score > self._best["score"]:
+        if not self._best or score > self._best["score"] or math.isnan(self._best["score"]):
             self._best = {"score": score, "weights": self._validated, "logged": logged}
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -20,6 +20,7 @@ from optuna_nas.finalists.forms import Form
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.finalists.sealed import Values
 from optuna_nas.objectives import Candidate
+from optuna_nas.study.training import seeded_setup
 
 __all__ = ["CARD", "register"]
 
@@ -56,14 +57,17 @@ def register(
     if architecture is not None:
         _text(folder / "architecture.json", json.dumps(architecture, indent=2))
     shutil.copyfile(weights_of(retrained, seed), folder / "weights.safetensors")
-    np.savez_compressed(folder / "sample.npz", **_sample(found))
+    search = retrained.search
+    with seeded_setup(search.data, search.seed):  # splits are those of every training
+        sample, data = _sample(found), _data(found)
+    np.savez_compressed(folder / "sample.npz", **sample)
     card = {
         **_identity(retrained, attrs, seed),
         "input_shape": list(found.input_shape),
         "outputs": found.outputs,
-        "data": _data(found),
-        "recipe": retrained.search.description["module"],
-        "budget": retrained.search.description["fidelity"],
+        "data": data,
+        "recipe": search.description["module"],
+        "budget": search.description["fidelity"],
         "measurements": {str(s): r.measurements for s, r in retrained.trained.items()},
         "test": {str(s): dict(values) for s, values in tested.items()},
         "forms": [form.as_json() for form in forms],
@@ -76,8 +80,11 @@ def register(
         loader=PackageLoader("optuna_nas.finalists"), undefined=StrictUndefined, autoescape=False
     )
     templates.trim_blocks = templates.lstrip_blocks = True
+    judged = list(dict.fromkeys(name for form in forms for name in form.values))
     for name in ("card.md", *(["rebuild.py"] if card["rebuilt_from"] else [])):
-        _text(folder / name, templates.get_template(f"{name}.jinja").render(card=card))
+        _text(
+            folder / name, templates.get_template(f"{name}.jinja").render(card=card, judged=judged)
+        )
 
 
 def _rebuilding(retrained: Retrained, graph: bool, forms: Sequence[Form]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from optuna_nas.spaces.given import Given
 from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study import Search
 from optuna_nas.study.exhaustion import EXHAUSTED
+from optuna_nas.study.failures import StopOnFailures
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
@@ -51,17 +52,22 @@ def baselines(
         found: The finalists' trials; the control is as large as the first of them.
         count: How many stand for the average of the space.
         own: References of the user's, name -> network, such as a pretrained one, which is trained
-            on from its weights; or what makes one.
+            on from its weights; or what makes one. One with the name of a network made by hand
+            here takes its place.
 
     Raises:
-        DescriptionError: They are no such mapping.
+        DescriptionError: They are no such mapping, or have the name of another network.
     """
     if not isinstance(own, Mapping):
         raise DescriptionError(f"{_REFERENCES}, got {own!r}")
     others = [own_network(name, given) for name, given in own.items()]
     known = references(search.input_shape, search.outputs) if search.outputs is not None else {}
-    others += [Finalist(name, "reference", reference) for name, reference in known.items()]
-    return [*average(search, count), *_controls(search, found), *others]
+    others += [Finalist(n, "reference", made) for n, made in known.items() if n not in own]
+    before = [*average(search, count), *_controls(search, found)]
+    taken = {one.name for one in before} | {f"trial {record.number}" for record in found}
+    if twice := sorted(taken & own.keys()):
+        raise DescriptionError(f"{_REFERENCES} of names of their own, got {', '.join(twice)}")
+    return [*before, *others]
 
 
 def average(search: Search, count: int) -> list[Finalist]:
@@ -100,6 +106,9 @@ def random_search(
         rule: By which one of its front is taken, as in `select`.
         on_epoch: As in `Search.run`.
 
+    Raises:
+        SearchStopped: Too many trials in a row failed for the same reason.
+
     Source: Li and Talwalkar 2019, arXiv:1902.07638.
     """
     own = replace(
@@ -113,8 +122,10 @@ def random_search(
     other = own.study(study._storage)
     supernet = study.user_attrs.get(SUPERNET, {}).get("epochs", 0)
     spent = totals(study).epochs + supernet
+    stop = StopOnFailures(search.max_failures)
     while totals(other).epochs < spent and not other.user_attrs.get(EXHAUSTED):
-        own.run(trials=1, storage=study._storage, on_epoch=on_epoch)
+        own.run(trials=1, storage=study._storage, callbacks=[stop], on_epoch=on_epoch)
+        stop.raise_if_stopped()
     found = select(other, 1, rule)
     return [
         replace(of_trial(other, record, search.space), name="random search", role="random search")
@@ -125,15 +136,21 @@ def random_search(
 def _within(search: Search, count: int) -> Iterator[Finalist]:
     rng = np.random.default_rng(search.seed)
     space = search.space.space if isinstance(search.space, Joint) else search.space
-    known = 0
+    known, refused = 0, None
     for _ in range(DRAWS):
         if known == count:
             return
-        found = draw(space, heir((), 1.0, rng))
+        try:
+            found = draw(space, heir((), 1.0, rng))
+        except SpaceError as error:  # a space may refuse some of its networks
+            refused = error
+            continue
         given = Given(space, network_parameters(found.params))
         if _keeps(search, Candidate(found.drawn, search.input_shape, search.outputs)):
             known += 1
             yield Finalist(f"random {known}", "average", given)
+    if known == 0 and refused is not None:
+        raise refused
 
 
 def _keeps(search: Search, candidate: Candidate) -> bool:

@@ -13,7 +13,7 @@ from optuna_nas.finalists.comparison import own_network
 from optuna_nas.finalists.distillation import capped, distilling, expect_classifier, find_student
 from optuna_nas.finalists.finalist import Finalist
 from optuna_nas.finalists.pruning import check_ratio, prune
-from optuna_nas.finalists.retrained import Retrained
+from optuna_nas.finalists.retrained import Retrained, judge
 from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.tuning import tune, tuning
 from optuna_nas.samplers.proposing import check_least
@@ -69,8 +69,14 @@ class Further:
             )
         if self._teaches:
             expect_classifier(search)
+        judging = search.optimised[judge(search)].name
         for name, value in self.caps.items():
             capped(search, name, value)
+            if name == judging:
+                raise DescriptionError(
+                    f"expected caps of students on what they cost, got {name}={value:g}, by which "
+                    "the best of them is chosen anyway; leave it out"
+                )
 
     def __call__(
         self,

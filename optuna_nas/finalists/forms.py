@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from optuna_nas import backends
 from optuna_nas.backends.export import INPUT, export_program
-from optuna_nas.exceptions import MeasurementError
+from optuna_nas.exceptions import MeasurementError, TrainingError
 from optuna_nas.finalists.evaluation import candidate, validated
 from optuna_nas.finalists.retrained import Retrained
 from optuna_nas.objectives import Candidate, Latency, Metric
+from optuna_nas.reporting.text import finite
 from optuna_nas.study import Search
 from optuna_nas.study.training import seeded, seeded_setup
 
@@ -52,9 +53,10 @@ class Form:
         latency: ms, the median of one pass as measured by `objectives.Latency`; None where it
             could not be measured.
         values: Trained objective that is logged -> its value on validation data, by the very
-            recipe that trained the network, on the CPU in single precision.
+            recipe that trained the network, on the CPU in single precision; none where that
+            refuses them, as by a loss that is NaN.
         difference: Largest difference of its outputs to PyTorch's on validation data, relative to
-            the largest output.
+            the largest output; None where one of them is not finite.
         deployable: Whether it is as good as PyTorch's: outputs within `TOLERANCE`; int8 at most
             `DROP` worse in the first trained objective, which is 1 point of a fraction, and 1 % of
             PyTorch's value in any other unit.
@@ -66,7 +68,7 @@ class Form:
     bytes: int
     latency: float | None
     values: Values
-    difference: float
+    difference: float | None
     deployable: bool
     note: str = ""
 
@@ -97,8 +99,11 @@ def export(retrained: Retrained, seed: int, folder: Path) -> tuple[list[Form], l
         _write(folder / one.file, one.content)
         milliseconds, untimed = _time(latency, one.backend, found)
         beside = _Beside(one.predict, network)
-        values = validated(search, beside, trainer)
-        worse = _shortcoming(one.name, beside.difference, search, values, full)
+        try:
+            values = validated(search, beside, trainer)
+            worse = _shortcoming(one.name, beside.difference, search, values, full)
+        except TrainingError as error:  # the network itself could be validated
+            values, worse = {}, f"{one.name} has no finite loss: {error}"
         note = "; ".join(filter(None, (worse, untimed)))
         measured = (len(one.content), milliseconds, values, beside.difference)
         forms.append(Form(one.name, one.file, *measured, not worse, note))
@@ -170,30 +175,33 @@ class _Beside(nn.Module):
     """A form of a network, which runs beside it, (B, *input_shape) -> (B, outputs).
 
     Attributes:
-        difference: Largest difference of their outputs, relative to the largest output.
+        difference: Largest difference of their outputs, relative to the largest output; None where
+            one is not finite.
     """
 
     def __init__(self, predict: Predict, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         self._predict = predict
-        self._worst, self._largest = 0.0, 0.0
+        self._worst = self._largest = torch.zeros(())
 
     @property
-    def difference(self) -> float:
-        return self._worst / (self._largest or 1.0)
+    def difference(self) -> float | None:
+        return finite(float(self._worst) / (float(self._largest) or 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         wanted, got = self.network(x), self._predict(x)
-        self._worst = max(self._worst, float((got - wanted).abs().max()))
-        self._largest = max(self._largest, float(wanted.abs().max()))
+        self._worst = torch.maximum(self._worst, (got - wanted).abs().max())  # NaN stays NaN
+        self._largest = torch.maximum(self._largest, wanted.abs().max())
         return got
 
 
 def _shortcoming(
-    name: str, difference: float, search: Search, values: Values, full: Values
+    name: str, difference: float | None, search: Search, values: Values, full: Values
 ) -> str:
     """Why a form is not to be deployed; empty where it is."""
+    if difference is None:
+        return "some of its outputs are not finite"
     if name != "onnx-int8":
         if difference <= TOLERANCE:
             return ""

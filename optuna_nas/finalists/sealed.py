@@ -66,7 +66,8 @@ def sealed_test(study: optuna.Study, retrained: Retrained, reason: str = "") -> 
         _append(study, use)
         values = {seed: evaluate(retrained, seed) for seed in retrained.trained}
         done = use | {"closed": _now(), "values": {str(s): v for s, v in values.items()}}
-        study.set_user_attr(TEST_USE, [*uses(study)[:-1], done])
+        # Another host may have added a use of its own meanwhile.
+        study.set_user_attr(TEST_USE, [done if known == use else known for known in uses(study)])
         return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.names import file_name, sqlite_url
 from optuna_nas.study.begin import prepare
 from optuna_nas.study.definition import Definition
 from optuna_nas.study.exhaustion import Exhaustion
@@ -117,7 +119,7 @@ class Search(Definition):
             StudyError: The storage cannot be opened, or holds another search under this name.
         """
         directions = [o.direction for o in self.optimised]
-        opened = connect(storage or f"sqlite:///{self.name}.db")
+        opened = connect(storage or sqlite_url(Path(file_name(self.name, ".db"))))
         with working(storage or opened):
             if remeasure:
                 measure_anew(self, opened, progress)

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 import optuna_nas as nas
-from optuna_nas.exceptions import DescriptionError
+from optuna_nas.exceptions import DescriptionError, SearchStopped, SpaceError
 from optuna_nas.finalists import Finals, baselines
+from optuna_nas.finalists.comparison import average, random_search
 from optuna_nas.finalists.evaluation import candidate
 from optuna_nas.finalists.references import (
     control,
@@ -23,7 +24,7 @@ from optuna_nas.finalists.references import (
     resnet18,
     scaled,
 )
-from tests.finalists.conftest import RECIPE
+from tests.finalists.conftest import RECIPE, describe_search
 
 Finish = Callable[..., Finals]
 
@@ -102,3 +103,43 @@ def test_no_control_pretends_to_a_size_that_it_cannot_have() -> None:
 def test_inputs_without_a_network_by_hand_have_none() -> None:
     assert references((16, 4), 10) == {}
     assert list(references((9,), 1)) == ["mlp"]
+
+
+def test_a_reference_of_a_known_name_takes_its_place_and_others_have_names_of_their_own(
+    search: nas.Search,
+) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    found = baselines(search, [], 1, {"resnet18-like": network})
+    assert [one.name for one in found if one.role == "reference"] == [
+        "resnet18-like",
+        "mobilenetv3-small-like",
+    ]
+    with pytest.raises(DescriptionError, match="names of their own, got random 1"):
+        baselines(search, [], 1, {"random 1": network})
+
+
+def test_networks_that_a_space_refuses_are_drawn_again() -> None:
+    def space(trial: optuna.Trial) -> nn.Module:
+        width = trial.suggest_int("width", 1, 8)
+        if width % 2:
+            raise optuna.TrialPruned
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, 10))
+
+    found = average(describe_search(space=space), 5)
+    assert [one.name for one in found] == [f"random {number}" for number in range(1, 6)]
+
+    def broken(trial: optuna.Trial) -> nn.Module:
+        raise ValueError("it is broken")
+
+    with pytest.raises(SpaceError, match="it is broken"):
+        average(describe_search(space=broken), 5)
+
+
+def test_random_search_ends_where_every_training_fails(
+    search: nas.Search, study: optuna.Study
+) -> None:
+    def failing(network: nn.Module) -> nas.model.Classifier:
+        raise RuntimeError("no such device")
+
+    with pytest.raises(SearchStopped, match="no such device"):
+        random_search(replace(search, module=failing, max_failures=1), study)

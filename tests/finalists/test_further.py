@@ -158,3 +158,10 @@ def test_a_student_is_searched_under_a_cap(
             2,
             {"parameters": 10},
         )
+
+
+def test_students_are_not_capped_by_what_the_best_of_them_is_chosen_by(
+    finish: Callable[..., Finals],
+) -> None:
+    with pytest.raises(DescriptionError, match=r"got accuracy=0.9, .*leave it out"):
+        finish(ONE_SEED, further=Further(students=1, caps={"accuracy": 0.9}))

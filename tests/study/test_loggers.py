@@ -97,6 +97,30 @@ def test_a_trial_taken_up_again_goes_on_in_the_log_of_its_first(
     assert remembered.ended == [0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:Experiment logs directory")
+def test_a_table_of_a_trial_taken_up_again_keeps_its_beginning(tmp_path: Path) -> None:
+    def logger(study: str, trial: int) -> Logger:
+        return CSVLogger(tmp_path, study, f"trial{trial}", flush_logs_every_n_steps=1)
+
+    def interrupt(trial: int | None, epoch: int, values: Mapping[str, float]) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    described = search(logger=logger, trainer={"log_every_n_steps": 1})
+    file = tmp_path / "logged" / "trial0" / "metrics.csv"
+    for url in (f"sqlite:///{tmp_path / name}.db" for name in ("first", "second")):
+        with pytest.raises(KeyboardInterrupt):
+            described.run(1, url, on_epoch=interrupt)
+        before = list(csv.DictReader(file.read_text().splitlines()))
+        described.run(1, url)
+        after = list(csv.DictReader(file.read_text().splitlines()))
+        epochs = [row["epoch"] for row in after if row.get("val_accuracy")]
+        assert epochs[:2] == ["0", "1"] and epochs[-1] == "2"
+        assert epochs.count("0") <= 2  # of this study alone
+        kept = [{name: row[name] for name in before[0]} for row in after[: len(before)]]
+        assert kept == before
+
+
 def test_a_logger_is_no_part_of_what_a_study_is_held_to(
     remembered: type[Remembering], tmp_path: Path
 ) -> None:

@@ -4,8 +4,8 @@
 
 reads a command a line, as the JSON list of its arguments, a file for its output, and after how
 many steps of its work it shall kill itself, 0 for never; it answers with how many it took, and
-with its exit status. Steps are what the interpreter says to audit hooks: files that are opened, moved
-and removed, modules that are imported ... They are the same however fast the machine is.
+with its exit status. Steps are what the interpreter tells audit hooks: files that are opened,
+moved and removed, modules that are imported ... They are the same however fast the machine is.
 """
 
 from __future__ import annotations

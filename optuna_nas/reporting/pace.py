@@ -56,4 +56,5 @@ def _zone(trial: FrozenTrial) -> float:
     renewed = (trial.system_attrs.get(lease.LEASE) or {}).get("renewed")
     if renewed is None or trial.datetime_complete is None:
         return 0.0
-    return ZONE_SECONDS * round((trial.datetime_complete.timestamp() - renewed) / ZONE_SECONDS)
+    ahead = trial.datetime_complete.timestamp() - float(renewed)
+    return ZONE_SECONDS * round(ahead / ZONE_SECONDS)

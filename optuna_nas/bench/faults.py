@@ -39,6 +39,7 @@ from optuna_nas.study.storages.opening import masked
 __all__ = ["run", "table"]
 
 EPOCHS = (1, 9)
+KINDS = ("kill", "restart", "fill")
 BETWEEN = 2.0
 """Mean seconds between two faults."""
 AWAY = (2.0, 8.0)
@@ -214,7 +215,8 @@ def _disturb(
     crew: _Crew, outage: Outage, counts: tuple[int, int, int], rng: random.Random
 ) -> Mapping[str, int]:
     """Kill workers, and meanwhile take their storage or their disk away; how often that was."""
-    left = rng.sample(("kill", "restart", "fill"), k=sum(counts), counts=counts)
+    left = [kind for kind, n in zip(KINDS, counts, strict=True) for _ in range(n)]
+    rng.shuffle(left)
     ends = {"restart": outage, "fill": lambda: full_disk(crew.processes)}
     done: dict[str, list[Future[None]]] = {kind: [] for kind in ends}
     with ThreadPoolExecutor(1) as one_at_a_time:

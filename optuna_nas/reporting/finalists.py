@@ -76,18 +76,30 @@ def verdict(study: optuna.Study) -> str:
             f"The search{cost} did not beat {', '.join(lost)}: as good as a finalist in every "
             "objective, and better in one."
         )
+    unknown = [row for row in others if not any(_comparable(row, one, signs) for one in own)]
     won = [row["name"] for row in others if any(_dominates(one, row, signs) for one in own)]
-    rest = len(others) - len(won)
-    elsewhere = f"; {rest} more are a trade-off" if rest else ""
-    beaten = ", ".join(won) or "none of the baselines"
-    return f"A finalist{cost} beats {beaten} in every objective{elsewhere}."
+    rest = sum(row["name"] not in won and row not in unknown for row in others)
+    beside = f"; {rest} more are neither better nor worse" if rest else ""
+    beside += f"; {len(unknown)} could not be compared" if unknown else ""
+    if not won:
+        return f"No finalist{cost} beats a baseline{beside}."
+    how = ": as good in every objective, and better in one" if len(signs) > 1 else ""
+    return f"A finalist{cost} beats {', '.join(won)}{how}{beside}."
+
+
+def _comparable(
+    one: Mapping[str, Any], other: Mapping[str, Any], signs: Mapping[str, int]
+) -> bool:
+    """Whether every objective of both is known."""
+    means = [row["values"][name]["mean"] for row in (one, other) for name in signs]
+    return None not in means
 
 
 def _dominates(one: Mapping[str, Any], other: Mapping[str, Any], signs: Mapping[str, int]) -> bool:
     """Whether one is as good in every objective and better in one, as far as is known."""
-    pairs = [(one["values"][name]["mean"], other["values"][name]["mean"]) for name in signs]
-    if any(first is None or second is None for first, second in pairs):
+    if not _comparable(one, other, signs):
         return False
+    pairs = [(one["values"][name]["mean"], other["values"][name]["mean"]) for name in signs]
     gains = [sign * (a - b) for sign, (a, b) in zip(signs.values(), pairs, strict=True)]
     return all(gain >= 0 for gain in gains) and any(gain > 0 for gain in gains)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from optuna_nas.study import lease
 
 __all__ = ["RECENT_SECONDS", "pace"]
 
 RECENT_SECONDS = 600.0
+ZONE_SECONDS = 900.0
+"""Of which the distance of two time zones is a multiple."""
 
 
 def pace(study: optuna.Study, now: datetime | None = None) -> dict[str, int | float]:
@@ -24,16 +27,18 @@ def pace(study: optuna.Study, now: datetime | None = None) -> dict[str, int | fl
         `workers` that hold the lease of a running trial, `trials_a_minute`, and
         `seconds_since_last`, since the latest trial ended; absent where none has.
     """
-    now = now or datetime.now()
+    at = (now or datetime.now()).timestamp()
     trials = study.get_trials(deepcopy=False)
     ended = sorted(
-        (now - trial.datetime_complete).total_seconds()
+        at - trial.datetime_complete.timestamp() + _zone(trial)
         for trial in trials
         if trial.datetime_complete is not None
     )
     recent = [ago for ago in ended if ago <= RECENT_SECONDS]
     began = [
-        (now - t.datetime_start).total_seconds() for t in trials if t.datetime_start is not None
+        at - trial.datetime_start.timestamp() + _zone(trial)
+        for trial in trials
+        if trial.datetime_start is not None
     ]
     span = min(RECENT_SECONDS, max(began, default=0.0))
     found: dict[str, int | float] = {
@@ -41,3 +46,15 @@ def pace(study: optuna.Study, now: datetime | None = None) -> dict[str, int | fl
         "trials_a_minute": round(60 * len(recent) / span, 2) if span > 0 else 0.0,
     }
     return found | ({"seconds_since_last": round(ended[0], 1)} if ended else {})
+
+
+def _zone(trial: FrozenTrial) -> float:
+    """Seconds by which the local time of a trial's host, which Optuna keeps, is ahead of ours.
+
+    The lease of a trial has the time of everywhere, as it was shortly before the trial ended.
+    """
+    renewed = (trial.system_attrs.get(lease.LEASE) or {}).get("renewed")
+    if renewed is None or trial.datetime_complete is None:
+        return 0.0
+    ahead = trial.datetime_complete.timestamp() - float(renewed)
+    return ZONE_SECONDS * round(ahead / ZONE_SECONDS)

@@ -1,4 +1,4 @@
-"""What the bench of killed workers counts; that it kills real ones is seen by running it."""
+"""What the bench of faults counts, and that it does to real workers what it says."""
 
 import time
 from pathlib import Path
@@ -72,3 +72,13 @@ def test_a_storage_that_is_not_there_is_one_readable_error() -> None:
     wrong = CliRunner().invoke(main, ["bench", "faults", "--storage", "sqlite:////no/folder/x.db"])
     assert wrong.exit_code == 2
     assert "cannot use the storage" in wrong.output
+
+
+def test_workers_outlive_a_kill_a_lock_and_a_full_disk(monkeypatch) -> None:
+    monkeypatch.setattr(faults, "BETWEEN", 0.5)
+    monkeypatch.setattr(faults, "AWAY", (0.5, 1.0))
+    found = faults.run("journal", workers=2, kills=1, restarts=1, fills=1)
+    assert [found[f"{kind}_done"] for kind in ("kills", "restarts", "fills")] == [1, 1, 1]
+    wrong = ("failed", "lost", "duplicated", "stuck", "ended")
+    assert {key: found[key] for key in wrong} == dict.fromkeys(wrong, 0), found["told"]
+    assert found["finished"] and found["front_equal"]

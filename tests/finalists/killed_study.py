@@ -2,8 +2,10 @@
 
     python -m tests.finalists.killed_study
 
-reads a command a line, as the JSON list of its arguments and a file for its output; it answers
-with the number of its process, `begun` where its work begins, and in the end its exit status.
+reads a command a line, as the JSON list of its arguments, a file for its output, and after how
+many steps of its work it shall kill itself, 0 for never; it answers with how many it took, and
+with its exit status. Steps are what the interpreter tells audit hooks: files that are opened,
+moved and removed, modules that are imported ... They are the same however fast the machine is.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from functools import partial
 from typing import Any
@@ -43,34 +46,42 @@ def _serve() -> None:
     forms._time = lambda *_: (None, "")  # latencies take seconds each, and are no work to lose
     for name in ("lightning", "torch.export", "torch._dynamo", "scipy.stats", "onnxruntime"):
         importlib.import_module(name)
-    answers = os.dup(1)
-    begin = nas.finalists.run_finals
-
-    def begun(*arguments: Any, **named: Any) -> Any:
-        os.write(answers, b"begun\n")
-        return begin(*arguments, **named)
-
-    nas.finalists.run_finals = begun
     for line in sys.stdin:
-        arguments, output = json.loads(line)
+        arguments, output, last = json.loads(line)
+        told, tell = os.pipe()
         process = os.fork()
         if process == 0:
             os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-            _run(arguments)
-        os.write(answers, b"%d\n" % process)
+            _run(arguments, last, tell)
+        os.close(tell)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        os.write(answers, b"%d\n" % status)
+        with os.fdopen(told) as steps:
+            print(json.dumps([int(steps.read() or 0), status]), flush=True)
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str], last: int, tell: int) -> None:
     """Run a command and exit, past what PyTorch would do, which a fork has no threads for."""
     status: Any = 1
+    begin, steps = nas.finalists.run_finals, 0
+
+    def step(*_: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if 0 < last <= steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def begun(*given: Any, **named: Any) -> Any:
+        sys.addaudithook(step)
+        return begin(*given, **named)
+
+    nas.finalists.run_finals = begun
     try:
         main(arguments)
     except SystemExit as exited:
         status = exited.code or 0
     finally:
         sys.stdout.flush()
+        os.write(tell, b"%d" % steps)
         os._exit(status)
 
 

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,18 +33,14 @@ class Commands:
             text=True,
         )
 
-    def start(self, folder: Path, *arguments: str) -> int:
-        """Begin one command, and return the number of its process."""
+    def run(self, folder: Path, *arguments: str, last: int = 0) -> tuple[int, int]:
+        """Run one command, killed at a step of its work; how many it took, and its exit status."""
         told = [arguments[0], str(folder / "study.py"), *arguments[1:]]
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([told, str(folder / "output")]) + "\n")
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps([told, str(folder / "output"), last]) + "\n")
         self._process.stdin.flush()
-        return int(self.line())
-
-    def line(self) -> str:
-        """The next answer."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        steps, status = json.loads(self._process.stdout.readline())
+        return steps, status
 
     def close(self) -> None:
         """End it."""
@@ -66,27 +61,17 @@ def test_killed_at_random_moments_it_ends_in_the_same_table(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     shutil.copyfile(killed_study.__file__, whole / "study.py")
-    commands.start(whole, "run")
-    assert commands.line() == "0"
+    assert commands.run(whole, "run")[1] == 0
     shutil.copytree(whole, killed)
     command = ("finalists", "--top", "1", "--json")
-    commands.start(whole, *command)
-    assert commands.line() == "begun"
-    began = time.monotonic()
-    assert commands.line() == "0"
-    lasted = time.monotonic() - began
+    steps, status = commands.run(whole, *command)
+    assert status == 0
     chance = random.Random(0)
-    moments = sorted(chance.uniform(0.02, 0.95) * lasted for _ in range(KILLS))
-    landed = 0
-    for before, moment in zip([0.0, *moments], moments, strict=False):
-        process = commands.start(killed, *command)
-        assert commands.line() == "begun"
-        time.sleep(moment - before)
-        os.kill(process, signal.SIGKILL)
-        landed += commands.line() == str(-signal.SIGKILL)
-    commands.start(killed, *command)
-    assert [commands.line(), commands.line()] == ["begun", "0"]
-    assert landed == KILLS
+    moments = sorted(int(chance.uniform(0.02, 0.95) * steps) for _ in range(KILLS))
+    for before, moment in zip([0, *moments], moments, strict=False):
+        ended = commands.run(killed, *command, last=max(1, moment - before))
+        assert ended == (0, -signal.SIGKILL)
+    assert commands.run(killed, *command)[1] == 0
     assert _table(killed) == _table(whole)
 
 

@@ -69,7 +69,7 @@ def test_the_dashboard_shows_objectives_and_panels(browser: Chrome, address: str
     wait_for_text(browser, "accuracy (fraction)", "flops (FLOP)", "Learning curves", "Hypervolume")
     drawn = "[id='user-defined-plot:{}'] .main-svg"
     for name, _ in PANELS:
-        WebDriverWait(browser, 30).until(
+        WebDriverWait(browser, 60).until(
             lambda p, n=name: p.find_elements(By.CSS_SELECTOR, drawn.format(n))
         )
     assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []

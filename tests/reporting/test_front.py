@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from optuna_nas.reporting import (
     front,
     front_json,
     hypervolume_history,
+    pace,
     status,
     totals,
     write_report,
@@ -265,3 +267,23 @@ def test_attributes_of_a_study_of_anybody_else_are_not_taken_for_ours(
     assert [record.epochs for record in records(study)] == [0] * len(FOREIGN)
     assert {record.number for record in front(study)} >= {0, 2}
     assert audit(study)["versions"] == []
+
+
+@pytest.mark.parametrize("hours", [-8.0, 0.0, 5.75])
+def test_the_pace_is_that_of_trials_in_any_time_zone(hours: float) -> None:
+    now, ahead = datetime(2026, 11, 28, 12), timedelta(hours=hours)
+    study = study_of([])
+    for minute in (3, 2):
+        trial = make_trial((0.5, 1.0))
+        trial.datetime_start = now + ahead - timedelta(minutes=minute)
+        trial.datetime_complete = trial.datetime_start + timedelta(minutes=1)
+        renewed = now - timedelta(minutes=minute - 1, seconds=20)
+        trial.system_attrs["nas:lease"] = {
+            "host": "another",
+            "pid": 1,
+            "started": 0.0,
+            "seconds": 300.0,
+            "renewed": renewed.timestamp(),
+        }
+        study.add_trial(trial)
+    assert pace(study, now) == {"workers": 0, "trials_a_minute": 0.67, "seconds_since_last": 60.0}

@@ -16,6 +16,7 @@ from optuna_nas.reporting import (
     html,
     hypervolume_history,
     plot_finalists,
+    verdict,
     write_report,
 )
 
@@ -166,7 +167,7 @@ def test_finalists_stand_beside_baselines(page: Page, tmp_path: Path) -> None:
     )
     write_report(study, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
-    assert "A finalist beats &lt;b&gt; in every objective." in text
+    assert "A finalist beats &lt;b&gt;: as good in every objective, and better in one." in text
     assert "0.900 ± 0.010" in text and "accuracy (test)" in text and "0.7000" in text
     found, average = plot_finalists(study).data
     assert (found.name, list(found.x), list(found.y)) == ("finalists", [1.0], [0.9])
@@ -227,3 +228,25 @@ def test_parameters_have_one_column_also_where_they_are_an_objective(tmp_path: P
     text = (tmp_path / "report.html").read_text()
     assert text.count("<button>parameters</button>") == 1
     assert text.count('<th class="number">parameters</th>') == 1
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([0.95], "The search did not beat a0: as good as a finalist in every objective"),
+        ([0.8, 0.9], "A finalist beats a0: as good in every objective, and better in one; 1 more"),
+        ([0.9], "No finalist beats a baseline; 1 more are neither better nor worse."),
+        ([None], "No finalist beats a baseline; 1 could not be compared."),
+    ],
+)
+def test_a_verdict_tells_what_is_better_from_what_is_not_known(
+    others: list[float | None], said: str
+) -> None:
+    study = study_of([make_trial((0.5, 1.0))])
+    rows = [final("trial 0", "front", 0.9)]
+    for number, mean in enumerate(others):
+        row = final(f"a{number}", "average", mean or 0.0)
+        row["values"]["accuracy"]["mean"] = mean
+        rows.append(row)
+    study.set_user_attr("finalists", rows)
+    assert verdict(study).startswith(said)

@@ -8,22 +8,28 @@ each process reads them once.
 from __future__ import annotations
 
 import threading
-from collections import ChainMap
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import optuna
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from optuna_nas.pareto import Losses, losses
 from optuna_nas.pruners.curve import curve
 
-__all__ = ["Lineages", "completed_rung", "is_among"]
+__all__ = ["Bracket", "Lineages", "completed_rung", "is_among"]
 
 CONTINUES = "continues"
 RUNG = "completed_rung_"
+
+Bracket = Callable[[int], int]
+"""Number of a lineage's first trial -> its bracket. Equal ones are one."""
 
 
 def completed_rung(rung: int) -> str:
@@ -64,22 +70,26 @@ class Lineages:
             return reported
         return dict(sorted((self.curve(earlier) | reported).items()))
 
-    def rivals(self, trial: FrozenTrial, rung: int, competes: Callable[[int], bool]) -> list[Any]:
-        """What the other lineages that compete have stored at a rung, each once.
+    def rivals(self, trial: FrozenTrial, rung: int, bracket: Bracket) -> Losses:
+        """Losses that the other lineages of a trial's bracket have left at a rung (N, M).
 
         Args:
             trial: The trial that they are rivals of.
             rung: Number of the rung.
-            competes: Whether a lineage, named by its first trial, is in the same bracket.
+            bracket: Number of a lineage's first trial -> its bracket.
         """
-        key = completed_rung(rung)
-        finished, running = self._finished, self._open
+        key, own = completed_rung(rung), self.root(trial)
+        latest = {self._first(number): value for number, value in self._open.rungs.get(key, ())}
+        running = {
+            first: value
+            for first, value in latest.items()
+            if first != own and bracket(first) == bracket(own)
+        }
+        finished, directions = self._finished, self._study.directions
         with _LOCK:  # another thread may be adding to what is finished
-            stored = {**finished.rungs.get(key, {}), **running.rungs.get(key, {})}
-        if self._continues:
-            stored = {self._first(number): value for number, value in stored.items()}
-        stored.pop(self.root(trial), None)
-        return [value for first, value in stored.items() if competes(first)]
+            before = finished.of_brackets(key, bracket, directions)[bracket(own)]
+            ended = before.without({own, *running})
+        return np.vstack((ended, losses(list(running.values()), directions)))
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:
@@ -101,9 +111,7 @@ class Lineages:
             return {**finished.continues, **running.continues}
 
     def _first(self, number: int) -> int:
-        while (earlier := self._continues.get(number, number)) < number:
-            number = earlier
-        return number
+        return _first(number, self._continues)
 
 
 def is_among(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
@@ -112,12 +120,18 @@ def is_among(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
     return there is not None and there.datetime_start == trial.datetime_start
 
 
+def _first(number: int, continues: Mapping[int, int]) -> int:
+    while (earlier := continues.get(number, number)) < number:
+        number = earlier
+    return number
+
+
 class _Left:
-    """What trials left: number -> continued trial, and key of a rung -> number -> value."""
+    """What trials left: number -> continued trial, and key of a rung -> numbers and values."""
 
     def __init__(self, trials: Iterable[FrozenTrial] = ()) -> None:
         self.continues: dict[int, int] = {}
-        self.rungs: dict[str, dict[int, Any]] = {}
+        self.rungs: dict[str, list[tuple[int, Any]]] = {}
         for trial in trials:
             self.add(trial)
 
@@ -128,7 +142,27 @@ class _Left:
             self.continues[number] = trial.user_attrs[CONTINUES]
         for key, value in trial.system_attrs.items():
             if key.startswith(RUNG):
-                self.rungs.setdefault(key, {})[number] = value
+                self.rungs.setdefault(key, []).append((number, value))
+
+
+class _Table:
+    """Losses of lineages at a rung, a row for each, which grow and change."""
+
+    def __init__(self, objectives: int) -> None:
+        self._losses = np.empty((64, objectives))
+        self._places: dict[int, int] = {}
+
+    def put(self, first: int, values: Losses) -> None:
+        """Put the losses of a lineage in the place of those that it had."""
+        place = self._places.setdefault(first, len(self._places))
+        if place == len(self._losses):
+            self._losses = np.vstack((self._losses, np.empty_like(self._losses)))
+        self._losses[place] = values
+
+    def without(self, some: Iterable[int]) -> Losses:
+        """The losses of all lineages but some."""
+        left_out = [self._places[first] for first in some if first in self._places]
+        return np.delete(self._losses[: len(self._places)], left_out, axis=0)
 
 
 class _Finished(_Left):
@@ -138,6 +172,22 @@ class _Finished(_Left):
         super().__init__()
         self.count = 0
         self._last: FrozenTrial | None = None
+        self._read: dict[tuple[str, Bracket], int] = {}
+        self._tables: dict[tuple[str, Bracket], defaultdict[int, _Table]] = {}
+
+    def of_brackets(
+        self, key: str, bracket: Bracket, directions: Sequence[StudyDirection]
+    ) -> Mapping[int, _Table]:
+        """Bracket -> losses of its lineages at a rung; only what is new is read."""
+        at, empty = (key, bracket), partial(_Table, len(directions))
+        tables = self._tables.setdefault(at, defaultdict(empty))
+        left = self.rungs.get(key, [])
+        new = left[self._read.get(at, 0) :]
+        self._read[at] = len(left)
+        for (number, _), values in zip(new, losses([v for _, v in new], directions), strict=True):
+            first = _first(number, self.continues)
+            tables[bracket(first)].put(first, values)
+        return tables
 
     def is_of(self, trials: list[FrozenTrial]) -> bool:
         """Whether these are the trials read before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import math
 from bisect import bisect_right
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
@@ -78,13 +79,10 @@ class ParetoHyperband(BasePruner):
             return False
         sizes = bracket_sizes(self._min_resource, longest, self._reduction_factor)
         lineages = Lineages(study)
-        bracket = bracket_of(study.study_name, lineages.root(trial), sizes)
-        ladder = Ladder(self._min_resource, self._reduction_factor, bracket, self._bootstrap_count)
-
-        def competes(root: int) -> bool:
-            return bracket_of(study.study_name, root, sizes) == bracket
-
-        return climb(study, trial, ladder, lineages, competes)
+        bracket = _Brackets(study.study_name, sizes)
+        rate = bracket(lineages.root(trial))
+        ladder = Ladder(self._min_resource, self._reduction_factor, rate, self._bootstrap_count)
+        return climb(study, trial, ladder, lineages, bracket)
 
     def _longest(self, study: optuna.Study) -> int | None:
         """Longest training in steps; None as long as it is unknown or ends before any rung."""
@@ -94,6 +92,17 @@ class ParetoHyperband(BasePruner):
         else:
             longest = estimate(study, "nas:max_resource", lambda last: last + 1)
         return longest if longest is not None and longest >= self._min_resource else None
+
+
+@dataclass(frozen=True)
+class _Brackets:
+    """The brackets of one study."""
+
+    study_name: str
+    sizes: tuple[int, ...]
+
+    def __call__(self, number: int) -> int:
+        return bracket_of(self.study_name, number, self.sizes)
 
 
 @lru_cache
@@ -106,7 +115,6 @@ def bracket_sizes(min_resource: int, max_resource: int, reduction_factor: int) -
     )
 
 
-@lru_cache(maxsize=1 << 16)
 def bracket_of(study_name: str, number: int, sizes: tuple[int, ...]) -> int:
     """Bracket of a trial, by the hash that Optuna uses."""
     place = binascii.crc32(f"{study_name}_{number}".encode()) % sum(sizes)

@@ -68,7 +68,7 @@ class ParetoSuccessiveHalving(BasePruner):
             return False
         rate, count = self._min_early_stopping_rate, self._bootstrap_count
         ladder = Ladder(first, self._reduction_factor, rate, count)
-        return climb(study, trial, ladder, Lineages(study))
+        return climb(study, trial, ladder, Lineages(study), _only)
 
     def _first_resource(self, study: optuna.Study, trial: FrozenTrial) -> int | None:
         if isinstance(self._min_resource, int):
@@ -76,3 +76,8 @@ class ParetoSuccessiveHalving(BasePruner):
         if latest(trial, len(study.directions)) is None:
             return None
         return estimate(study, "nas:min_resource", lambda last: max(last // 100, 1))
+
+
+def _only(first: int) -> int:
+    """The one bracket that there is."""
+    return 0

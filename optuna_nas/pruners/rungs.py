@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import latest, to_json
-from optuna_nas.pruners.lineages import Lineages, completed_rung
+from optuna_nas.pruners.lineages import Bracket, Lineages, completed_rung
 from optuna_nas.pruners.ranking import first_among_best
 
 __all__ = [
@@ -51,7 +52,7 @@ def climb(
     trial: FrozenTrial,
     ladder: Ladder,
     lineages: Lineages,
-    competes: Callable[[int], bool] = lambda root: True,
+    bracket: Bracket,
 ) -> bool:
     """Judge a trial at every rung that its last report has reached; True prunes it.
 
@@ -60,7 +61,7 @@ def climb(
         trial: The running trial.
         ladder: The rungs that it climbs.
         lineages: The trials of the study.
-        competes: Whether a lineage, named by its first trial, is in the same bracket.
+        bracket: Number of a lineage's first trial -> its bracket.
     """
     reported = latest(trial, len(study.directions))
     if reported is None:
@@ -72,11 +73,12 @@ def climb(
             return True
         mine = values[0] if len(values) == 1 else to_json(values)
         study._storage.set_trial_system_attr(trial._trial_id, completed_rung(rung), mine)
-        points = [mine, *lineages.rivals(trial, rung, competes)]
+        rivals = lineages.rivals(trial, rung, bracket)
+        points = np.vstack((losses([values], study.directions), rivals))
         quota = max(len(points) // ladder.reduction_factor, 1)
         if len(points) <= ladder.bootstrap_count:
             return True
-        if not first_among_best(losses(points, study.directions), quota):
+        if not first_among_best(points, quota):
             return True
         rung += 1
     return False

@@ -78,12 +78,13 @@ class Shown:
         self._first: dict[int, int] = {}  # number of a finished trial -> first of its network
         self._lineages: dict[int, list[FrozenTrial]] = {}
         self._tried: set[Values] = set()
+        self._compared = 0  # trials whose parameters are among those tried
         self._hidden: set[int] = set()
         self._untrained: set[int] = set()
         self._constrained: set[frozenset[str]] = set()
         self._ends: dict[int, tuple[float, ...]] = {}
         self._rows: dict[int, FrozenTrial] = {}
-        self._seen: list[FrozenTrial] | None = None  # of those read, as they are shown
+        self._seen: list[FrozenTrial] = []  # of those read, as they are shown
 
     def trials(
         self, study: optuna.Study, trials: list[FrozenTrial], asked: Collection[str]
@@ -97,8 +98,6 @@ class Shown:
                 it may have been rejected before all were drawn; none are where it is empty.
         """
         self._take_in(study, trials)
-        if self._seen is None:
-            self._seen = self._as_shown(trials, 0, self._read)
         rest = self._as_shown(trials, self._read, len(trials))
         if not self._untrained:
             return self._seen + rest
@@ -115,6 +114,9 @@ class Shown:
     ) -> Callable[[Values], bool]:
         """Whether some trial of the study, but that of one number, has certain parameters."""
         self._take_in(study, trials)
+        for trial in trials[self._compared : self._read]:
+            self._tried.add(values_of(trial.params, trial.distributions))
+        self._compared = self._read
         running = [t for t in trials[self._read :] if t.number != number and t.params]
         others = {values_of(t.params, t.distributions) for t in running}
         return lambda values: values in self._tried or values in others
@@ -127,9 +129,9 @@ class Shown:
         new = [trial for trial in ended if trial.number not in self._first]
         if not new:
             return
+        before, self._last = self._read, new[-1]
         while self._read < len(trials) and trials[self._read].state.is_finished():
             self._read += 1
-        self._last, self._seen = new[-1], None
         alike = len(self._constrained) < 2
         changed = {self._add(study, trial) for trial in new}
         if alike and len(self._constrained) > 1:
@@ -139,12 +141,15 @@ class Shown:
         self._ends = ends
         for first in changed & self._lineages.keys():
             self._show(study, first)
+        if min(changed) < before:
+            self._seen = self._as_shown(trials, 0, self._read)
+        else:  # what was seen before is seen as it was
+            self._seen = self._seen + self._as_shown(trials, before, self._read)
 
     def _add(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """Add a trial to its network, and return the number that this is known by."""
         first = self._first.get(trial.user_attrs.get("continues", -1), trial.number)
         self._first[trial.number] = first
-        self._tried.add(values_of(trial.params, trial.distributions))
         if "reused_from" in trial.user_attrs:
             self._rows[trial.number] = _told_again(trial)
             return first
@@ -162,10 +167,10 @@ class Shown:
         return first
 
     def _show(self, study: optuna.Study, first: int) -> None:
-        lineage, alike = self._lineages[first], len(self._constrained) < 2
+        lineage = self._lineages[first]
         ended = _ended(lineage)
-        if not ended or (alike and [trial.state for trial in lineage] == [TrialState.COMPLETE]):
-            return  # what is complete is shown as it is
+        if not ended:
+            return
         row = copy.copy(ended[-1])
         row.number, row._trial_id = ended[0].number, ended[0]._trial_id
         row.system_attrs = dict(ChainMap(*(t.system_attrs for t in lineage[::-1])))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from optuna_nas.architecture import INPUT, Architecture
 from optuna_nas.exceptions import SpaceError
+
+if TYPE_CHECKING:
+    from optuna_nas.model.narrowing import Narrowing
 
 __all__ = ["Network"]
 
@@ -27,10 +31,13 @@ class Network(nn.Module):
 
     Attributes:
         input_dtype: Of the input, where it is no floats: `torch.long` for token ids.
+        narrowing: Has it compute with a share of its channels; None for all.
 
     Raises:
         SpaceError: A name of a module that is none.
     """
+
+    narrowing: Narrowing | None = None
 
     def __init__(self, architecture: Architecture, blocks: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -46,6 +53,8 @@ class Network(nn.Module):
             self.add_module(name, block)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.narrowing is not None and self.narrowing.share < 1:
+            return self.narrowing(self, x)
         if self._steps:
             return self._graph(x)
         for block in self.children():

@@ -36,7 +36,7 @@ __all__ = [
     "given",
 ]
 
-_Known = Mapping[str, Callable[[Any], float] | None] | None
+_Known = Mapping[str, Any] | None
 _Space = Callable[[Any], Any] | None
 
 OURS: dict[str, Callable[[int, _Space, _Known], BaseSampler]] = {

@@ -12,6 +12,7 @@ from optuna_nas.pareto import Losses
 from optuna_nas.samplers.genes import genes
 from optuna_nas.samplers.outlook import Outlook
 from optuna_nas.samplers.proposing import Tried
+from optuna_nas.samplers.screen import Screen
 from optuna_nas.samplers.virtual import Proposal
 
 __all__ = ["Pool"]
@@ -75,3 +76,12 @@ class Pool:
         """Places of those that would add most; where several add the same, any of them."""
         order = np.lexsort((rng.random(len(self.proposals)), -self.worth()))
         return order[:count]
+
+    def screened(self, screen: Screen, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Places of the best, in the order of what they would add by a screen's predictions."""
+        places = self.best(count, rng)
+        told = screen([self.proposals[place].drawn for place in places], rng)
+        for place, predicted in zip(places.tolist(), told, strict=True):
+            self.tell(place, predicted)
+        order: NDArray[np.int64] = places[np.argsort(-self.worth()[places], kind="stable")]
+        return order

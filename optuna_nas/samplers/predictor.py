@@ -35,8 +35,10 @@ class Predictor(ProposingSampler[Proposer]):
         space: What the objective function draws networks by. Without one, proposals recombine the
             parameters of trials so far.
         known: Objective name -> a function that tells its exact value for what the space returns,
-            without training; or None where that takes too long, so that it is learned from
-            trials. The value must not depend on training; NaN where it cannot be told.
+            without training. Where that takes too long, what learns it from trials, such as
+            `predictors.LearnedLatency`, with `fit(drawn, values)` and `predict(drawn)`, or None
+            for a line through the genes. The value must not depend on training; NaN where it
+            cannot be told.
         startup: Networks drawn at random at the start, at most: fewer, down to five for each
             objective that is not known, where they would cost more than 2.5 full trainings.
         seed: Seed of every choice; None draws one when the sampler is made.

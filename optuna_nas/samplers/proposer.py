@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from optuna_nas.architecture import Architecture
@@ -22,14 +23,15 @@ from optuna_nas.samplers.history import END, Network, history, rungs
 from optuna_nas.samplers.outlook import Fit, Looked, Outlook
 from optuna_nas.samplers.pool import Pool
 from optuna_nas.samplers.proposing import Tried
+from optuna_nas.samplers.screen import Learner, Screen
 from optuna_nas.samplers.uniform import generator, uniform
 from optuna_nas.samplers.virtual import Proposal, draw, heir, replay
 
 __all__ = ["Known", "Proposer"]
 
-Known = Mapping[str, Callable[[Any], float] | None]
-"""Objective name -> its exact value for what a space returns, without training; None where that
-takes too long, as NaN does of one network."""
+Known = Mapping[str, Callable[[Any], float] | Learner | None]
+"""Objective name -> its exact value for what a space returns, without training; where that takes
+too long, as NaN says of one network, what learns it from trials, or None."""
 
 POOL = 200
 """Networks that are drawn for one proposal, and as many again close to the best of them."""
@@ -43,6 +45,8 @@ RANDOM = 1 / 3
 """Share of them that is drawn at random; the rest are children of the best."""
 TYPICAL = 100
 """Networks drawn at random that show what is usual in a space."""
+SCREENED = 60
+"""Networks, the most promising, of which a learner predicts an objective."""
 SHORTLIST = 10
 """How many of them are looked at closely."""
 FORMS = 24
@@ -68,6 +72,8 @@ class Proposer(Tried):
         self, space: Callable[[Any], Any] | None, known: Known, startup: int, seed: int
     ) -> None:
         self._known = known
+        self._tellers = {name: tell for name, tell in known.items() if callable(tell)}
+        self._learners = {n: one for n, one in known.items() if isinstance(one, Learner)}
         self._startup = startup
         self._seed = seed
         super().__init__(space)
@@ -78,6 +84,8 @@ class Proposer(Tried):
         self._typical: list[Mapping[str, float]] = []
         self._told: dict[int, list[Looked]] = {}
         self._fitted: dict[bool, tuple[int, list[float], Fit]] = {}
+        self._screen: tuple[int, Screen] | None = None
+        self._graphs: dict[int, Any] = {}
 
     def features(self, proposal: Proposal) -> Mapping[str, float]:
         """The genes of a network."""
@@ -118,16 +126,39 @@ class Proposer(Tried):
 
     def _fit(self, study: optuna.Study, networks: Sequence[Network], through: bool) -> Fit:
         """Fit to the trials that finished first, so that it is not done for every trial."""
-        finished = sorted((t for t in self.trials if t.state.is_finished()), key=_finish)
-        used = len(finished) - len(finished) % max(1, int(REFIT * len(finished)))
-        levels = [END] if through else rungs(study.pruner, networks)
+        first = self._first_finished()
+        used, levels = len(first), [END] if through else rungs(study.pruner, networks)
         if self._fitted.get(through, ())[:2] != (used, levels):
-            first = sorted(finished[:used], key=lambda t: t.number)
             learned = list(history(first, study.directions).values())
             if through:
                 learned = [network for network in learned if not network.paused]
             self._fitted[through] = used, levels, self._fit_to(study, learned, first, levels)
         return self._fitted[through][2]
+
+    def _first_finished(self) -> list[FrozenTrial]:
+        """The trials that models are fitted to, in the order of their numbers."""
+        finished = sorted((t for t in self.trials if t.state.is_finished()), key=_finish)
+        used = len(finished) - len(finished) % max(1, int(REFIT * len(finished)))
+        return sorted(finished[:used], key=lambda t: t.number)
+
+    def _screened(
+        self, study: optuna.Study, pool: Pool, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Places of the networks that would add most, by what learners say of the best."""
+        if not self._learners:
+            return pool.best(SHORTLIST, rng)
+        first = self._first_finished()
+        if self._screen is None or self._screen[0] != len(first):
+            measured = [n for n in history(first, study.directions).values() if n.losses]
+            graphs = list(map(self._graph, measured))
+            self._screen = len(first), Screen(self._learners, study, measured, graphs)
+        return pool.screened(self._screen[1], SCREENED, rng)[:SHORTLIST]
+
+    def _graph(self, network: Network) -> Any:
+        """What the space returned for a network."""
+        if network.number not in self._graphs:
+            self._graphs[network.number] = self.again(network).drawn
+        return self._graphs[network.number]
 
     def _fit_to(
         self,
@@ -171,7 +202,7 @@ class Proposer(Tried):
         for _ in range(CLIMBS):
             tops = [pool.proposals[place] for place in pool.best(CLIMBING, rng)]
             pool.add(self._neighbour(tops, rng) for _ in range(self._size // CLIMBS))
-        shortlist = pool.best(SHORTLIST, rng)
+        shortlist = self._screened(study, pool, rng)
         looks = [(place, self._exact(study, pool.proposals[place])) for place in shortlist]
         for place, told in looks:
             pool.tell(place, told)
@@ -208,7 +239,7 @@ class Proposer(Tried):
     def _forms(self, proposal: Proposal, rng: np.random.Generator) -> list[Proposal]:
         """A network and others that are equal to it, though written with other parameters."""
         forms = {frozenset(proposal.params.items()): proposal}
-        if not isinstance(proposal.drawn, Architecture) or not any(self._known.values()):
+        if not isinstance(proposal.drawn, Architecture) or not self._tellers:
             return [proposal]
         for _ in range(FORMS):
             other = self._neighbour(list(forms.values()), rng)
@@ -220,7 +251,7 @@ class Proposer(Tried):
         """Place of an objective -> its exact loss, for those that can be told."""
         found = {}
         for m, name in enumerate(study.metric_names or []):
-            tell = self._known.get(bare(name))
+            tell = self._tellers.get(bare(name))
             value = math.nan if tell is None else float(tell(proposal.drawn))
             if math.isfinite(value):
                 found[m] = float(losses([[value]], [study.directions[m]])[0, 0])

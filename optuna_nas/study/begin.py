@@ -122,9 +122,10 @@ def _check_input_shape(search: Search) -> None:
 
 
 def _check_sizes(search: Search) -> None:
-    """Refuse smaller images for a space none of whose networks, of some drawn, takes them."""
+    """Refuse a fidelity at which none of some networks drawn from the space can be trained."""
     refusal: SpaceError | None = None
-    for trial in islice(random_trials(search.seed), DRAWN if search.budget.resolution else 0):
+    resized = search.budget.resolution or search.budget.width
+    for trial in islice(random_trials(search.seed), DRAWN if resized else 0):
         try:
             drawn = seeded(search.space, search.seed, trial)
             network = Candidate(drawn, search.input_shape, search.outputs).skeleton
@@ -136,7 +137,7 @@ def _check_sizes(search: Search) -> None:
             refusal = error
     if refusal is not None:
         raise DescriptionError(
-            f"none of {DRAWN} networks drawn from the space takes smaller images: {refusal}"
+            f"none of {DRAWN} networks drawn from the space can be trained at all rungs: {refusal}"
         )
 
 

@@ -13,6 +13,7 @@ from optuna_nas.exceptions import DescriptionError
 __all__ = ["Budget"]
 
 DURATIONS = ("epochs", "steps", "seconds")
+CLIMBED = ("data", "resolution", "width")
 FACTOR = 3
 """Ratio of the durations of two rungs, as in Hyperband."""
 
@@ -25,9 +26,10 @@ class Budget:
     first of them is what Lightning takes for an epoch: after each, networks are validated and
     their values reported. A full training ends at the last.
 
-    `data` and `resolution` rise with the duration, geometrically from rung to rung (each three
-    times as long as the one before), and are full up to the end from the last rung but one: what
-    is compared was trained alike, and final values are those of all data at full resolution.
+    `data`, `resolution` and `width` rise with the duration, geometrically from rung to rung (each
+    three times as long as the one before), and are full up to the end from the last rung but one:
+    what is compared was trained alike, and final values are those of the whole network on all
+    data at full resolution.
 
     Args:
         epochs: `(first, last)`: epochs before the pruner may first judge a network, and epochs of
@@ -37,6 +39,9 @@ class Budget:
         data: `(first, 1.0)`: share of the training data at the first rung, and at the end.
         resolution: `(first, last)`: longer side of the images at the first rung, in pixels, and
             in full. Networks get images (B, C, H, W) resized.
+        width: `(first, 1.0)`: share of the channels, or features, that networks train and compute
+            with at the first rung, and at the end. They are the leading ones, so that a wider
+            rung goes on from what a narrower one has learned. Spaces return architectures.
 
     Raises:
         DescriptionError: Not `1 <= first <= last`, several durations, or nothing to climb.
@@ -47,6 +52,7 @@ class Budget:
     seconds: float | tuple[float, float] | None = None
     data: tuple[float, float] | None = None
     resolution: tuple[int, int] | None = None
+    width: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in DURATIONS if getattr(self, name) is not None]
@@ -63,10 +69,11 @@ class Budget:
                 f"expected Budget({self.unit}=(first, last)) with a last that is a multiple of "
                 f"the first, got {(first, last)}; networks are compared after each first"
             )
-        _check_data(self.data)
+        _check_share("data", self.data, "networks are trained on all data in the end")
+        _check_share("width", self.width, "networks are judged as wide as they are in the end")
         if self.resolution is not None:
             _pair("resolution", self.resolution, whole=True)
-        climbed = [n for n in ("data", "resolution") if getattr(self, n) is not None]
+        climbed = [n for n in CLIMBED if getattr(self, n) is not None]
         if climbed and first == last:
             raise DescriptionError(
                 f"expected {self.unit}=(first, last) with first < last beside {climbed[0]}, got "
@@ -96,7 +103,7 @@ class Budget:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs at which `data` and `resolution` rise, the end among them."""
+        """Epochs at which `data`, `resolution` and `width` rise, the end among them."""
         first, last = self.min_epochs, self.max_epochs
         count = math.ceil(math.log(last / first, FACTOR) - 1e-9)
         return (*(first * FACTOR**k for k in range(count)), last)
@@ -110,6 +117,10 @@ class Budget:
         if self.resolution is None:
             return 1.0
         return round(self._between(self.resolution, epoch)) / self.resolution[1]
+
+    def breadth(self, epoch: int) -> float:
+        """Share of a network's width in an epoch, counted from 1."""
+        return 1.0 if self.width is None else self._between(self.width, epoch)
 
     def check_images(self, input_shape: Sequence[int]) -> None:
         """Hold the resolution to the data's.
@@ -134,9 +145,11 @@ class Budget:
 
     def describe_training(self) -> dict[str, Any]:
         """What of it identifies a full training."""
-        if self.unit == "epochs" and self.data is None and self.resolution is None:
+        if self.unit == "epochs" and all(getattr(self, name) is None for name in CLIMBED):
             return {"epochs": self.max_epochs}
         climbed = {"rungs": list(self.rungs), "data": self.data, "resolution": self.resolution}
+        if self.width is not None:
+            climbed["width"] = self.width
         return {self.unit: list(self._duration), **climbed}
 
     @property
@@ -169,12 +182,11 @@ def _pair(name: str, given: Any, whole: bool) -> tuple[float, float]:
     return given[0], given[1]
 
 
-def _check_data(given: Any) -> None:
+def _check_share(name: str, given: Any, why: str) -> None:
     if given is None:
         return
-    first, last = _pair("data", given, whole=False)
+    first, last = _pair(name, given, whole=False)
     if last != 1:
         raise DescriptionError(
-            f"expected Budget(data=(first, 1.0)) with 0 < first <= 1, got {(first, last)}: "
-            "networks are trained on all data in the end"
+            f"expected Budget({name}=(first, 1.0)) with 0 < first <= 1, got {(first, last)}: {why}"
         )

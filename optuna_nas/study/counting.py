@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import NASError
-from optuna_nas.objectives import FLOPs, Parameters
+from optuna_nas.objectives import FLOPs, Latency, Parameters
 from optuna_nas.objectives.candidate import Candidate
 from optuna_nas.objectives.objective import STAGES, Objective
 
@@ -19,16 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["counters"]
 
 
-def counters(search: Definition) -> dict[str, Callable[[Any], float] | None]:
+def counters(search: Definition) -> dict[str, Any]:
     """What of a search's objectives is known without training, as `samplers.Predictor` asks.
 
     Returns:
-        Name -> what counts it exactly on the meta device, for parameters and FLOPs; None for what
-        has to be measured, such as a latency, and is learned from the trials that did.
+        Name -> what counts it exactly on the meta device, for parameters and FLOPs; what learns
+        it from the operators of networks that were measured, for a latency; None for what else
+        has to be measured.
     """
-    known = [o for o in search.optimised if o.stage != STAGES[-1]]
-    exact = (Parameters, FLOPs)
-    return {o.name: partial(_count, search, o) if isinstance(o, exact) else None for o in known}
+    return {o.name: _known(search, o) for o in search.optimised if o.stage != STAGES[-1]}
+
+
+def _known(search: Definition, objective: Objective) -> Any:
+    if isinstance(objective, Parameters | FLOPs):
+        return partial(_count, search, objective)
+    if isinstance(objective, Latency) and search.outputs is not None:
+        from optuna_nas.predictors import LearnedLatency  # slow to import
+
+        return LearnedLatency(search.input_shape, search.outputs)
+    return None
 
 
 def _count(search: Definition, objective: Objective, drawn: Any) -> float:

@@ -1,4 +1,4 @@
-"""A training at the fidelity of each of its epochs: less data and smaller images at first."""
+"""A training at the fidelity of its epochs: less data, smaller images, fewer channels at first."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from optuna_nas.exceptions import DescriptionError, SpaceError, TrainingError
+from optuna_nas.model import Network
+from optuna_nas.model.narrowing import Narrowing
 from optuna_nas.objectives.candidate import evaluating
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.loaders import Rounds, TimedRounds, part_of
@@ -23,10 +25,11 @@ KEY = "optuna_nas_round"
 
 
 class Fidelity(Callback):
-    """Serves the training loader of an epoch, and resizes what the network gets.
+    """Serves the training loader of an epoch, and resizes what the network gets and the network.
 
-    Images are resized where they enter the network, in training as in validation, so that
-    neither the data module nor the LightningModule has to know.
+    Images are resized where they enter the network, which itself computes with some of its
+    channels, in training as in validation, so that neither the data module nor the
+    LightningModule has to know.
 
     Args:
         budget: What each epoch gets.
@@ -39,6 +42,7 @@ class Fidelity(Callback):
         self._seed = seed
         self._clock = clock
         self._resize = _Resize()
+        self._narrowing: Narrowing | None = None
         self._trainer: Trainer | None = None
         self._stored: Mapping[str, Any] = {"epochs": 0, "share": None}
         self._whole: Any = None
@@ -51,29 +55,35 @@ class Fidelity(Callback):
 
     @property
     def below(self) -> bool:
-        """Whether images were smaller than they are, in the last epoch."""
-        return self._resize.scale != 1
+        """Whether images were smaller than they are, or networks narrower, in the last epoch."""
+        narrow = self._narrowing is not None and self._narrowing.share != 1
+        return narrow or self._resize.scale != 1
 
     @contextmanager
     def resizing(self, network: nn.Module, input_shape: Sequence[int]) -> Iterator[None]:
-        """Resize what a network gets, until the block ends.
+        """Resize what a network gets, and the network, until the block ends.
 
         Raises:
-            SpaceError: It cannot take images of one of the sizes.
+            SpaceError: It cannot take images of one of the sizes, or be of one of the widths.
         """
-        if self._budget.resolution is None:
+        if self._budget.resolution is None and self._budget.width is None:
             yield
             return
         expect_sizes(network, input_shape, self._budget)
         handle = network.register_forward_pre_hook(self._resize)
+        if self._budget.width is not None:
+            self._narrowing = _narrow(network, input_shape)
         try:
             yield
         finally:
             handle.remove()
+            vars(network).pop("narrowing", None)
 
     def in_full(self) -> None:
         """Resize nothing any more."""
         self._resize.scale = 1.0
+        if self._narrowing is not None:
+            self._narrowing.share = 1.0
 
     def serve(self, make: Callable[[], Any]) -> Any:
         """The training loader of the epoch that is next."""
@@ -112,7 +122,7 @@ class Fidelity(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Resize as the epoch asks for."""
-        self._resize.scale = self._budget.scale(trainer.current_epoch + 1)
+        self._resize_for(trainer.current_epoch + 1)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -128,7 +138,12 @@ class Fidelity(Callback):
     ) -> None:
         """Take it."""
         self._stored = checkpoint[KEY]
-        self._resize.scale = self._budget.scale(self._stored["epochs"])
+        self._resize_for(self._stored["epochs"])
+
+    def _resize_for(self, epoch: int) -> None:
+        self._resize.scale = self._budget.scale(epoch)
+        if self._narrowing is not None:
+            self._narrowing.share = self._budget.breadth(epoch)
 
     def _in_rounds(self, loader: Any) -> Any:
         length = self._budget.length
@@ -169,23 +184,51 @@ def _resized(images: Tensor, scale: float) -> Tensor:
 
 
 def expect_sizes(network: nn.Module, input_shape: Sequence[int], budget: Budget) -> None:
-    """Try a network on images of every size of a budget.
+    """Try a network on images of every size of a budget, and at every width.
 
     Raises:
-        SpaceError: It cannot take images of one of the sizes.
+        SpaceError: It cannot take images of one of the sizes, or be of one of the widths.
     """
-    for epoch in budget.rungs:
-        _try(network, input_shape, budget.scale(epoch))
+    narrowing = None if budget.width is None else _narrow(network, input_shape)
+    try:
+        for epoch in budget.rungs:
+            if narrowing is not None:
+                narrowing.share = budget.breadth(epoch)
+            _try(network, input_shape, budget.scale(epoch))
+    finally:
+        vars(network).pop("narrowing", None)
+
+
+def _narrow(network: nn.Module, input_shape: Sequence[int]) -> Narrowing:
+    """What narrows a network, given to it."""
+    if not isinstance(network, Network):
+        raise SpaceError(
+            "expected an Architecture beside Budget(width=...), whose nodes say how wide they "
+            f"are, got a module, {type(network).__name__}; let the space return an Architecture, "
+            "or leave width out"
+        )
+    with evaluating(network), torch.no_grad():
+        outputs = network(_zeros(network, input_shape)).shape[1]
+    network.narrowing = Narrowing(tuple(input_shape), outputs)
+    return network.narrowing
+
+
+def _zeros(network: nn.Module, input_shape: Sequence[int]) -> Tensor:
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    kind = getattr(network, "input_dtype", None)
+    return torch.zeros(2, *input_shape, dtype=kind, device=device)
 
 
 def _try(network: nn.Module, input_shape: Sequence[int], scale: float) -> None:
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    images = _resized(torch.zeros(2, *input_shape, device=device), scale)
+    inputs = _zeros(network, input_shape)
+    inputs = inputs if scale == 1 else _resized(inputs, scale)
     try:
         with evaluating(network), torch.no_grad():
-            network(images)
+            network(inputs)
+    except SpaceError:  # it is too narrow
+        raise
     except Exception as error:
-        size = "x".join(map(str, images.shape[2:]))
+        size = "x".join(map(str, inputs.shape[2:]))
         raise SpaceError(
             f"expected a network that takes images of {size}, which Budget(resolution=...) has, "
             f"got {type(error).__name__}: {error}; pool adaptively before its head, or leave "

@@ -8,7 +8,8 @@ import pytest
 from torch import nn
 
 import optuna_nas as nas
-from optuna_nas.objectives import FLOPs, Latency, Parameters
+from optuna_nas.objectives import FLOPs, Latency, Parameters, PeakMemory
+from optuna_nas.predictors import LearnedLatency
 from optuna_nas.samplers.proposer import LOOKED
 from optuna_nas.study.counting import counters
 
@@ -41,7 +42,8 @@ def test_what_training_or_a_device_tells_is_not_counted():
         "flops",
         "latency",
     }
-    assert counters(searched(Latency())) == {"latency": None}
+    assert isinstance(counters(searched(Latency()))["latency"], LearnedLatency)
+    assert counters(searched(PeakMemory())) == {"peak_memory": None}
 
 
 def test_a_module_and_a_network_that_does_not_build_are_for_their_trials():

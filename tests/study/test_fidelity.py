@@ -60,6 +60,9 @@ def test_a_duration_in_steps_or_seconds_is_divided_by_its_first() -> None:
         ({"data": 0.5}, r"data=\(first, last\)"),
         ({"data": (0.0, 1.0)}, "data"),
         ({"data": (0.1, 0.9)}, "all data in the end"),
+        ({"width": 0.5}, r"width=\(first, last\)"),
+        ({"width": (0.25, 0.5)}, "as wide as they are in the end"),
+        ({"epochs": 9, "width": (0.5, 1.0)}, "first < last beside width"),
         ({"resolution": (32, 16)}, "first <= last"),
         ({"resolution": 16}, "resolution"),
         ({"resolution": (0, 16)}, "resolution"),
@@ -303,6 +306,31 @@ def test_spaces_of_convolutions_take_smaller_images(name) -> None:
         expect_sizes(nas.build(space(trial), shape, 3, device="meta"), shape, budget)
 
 
+def graph(trial: optuna.Trial) -> nas.Architecture:
+    conv = nas.Node("conv", "conv", {"channels": trial.suggest_int("width", 4, 8)}, ("input",))
+    return nas.Architecture((conv, nas.Node("head", "classify", {}, ("conv",))))
+
+
+def test_a_network_that_grew_while_paused_ends_as_one_in_one_go(search, tmp_path) -> None:
+    budget = nas.Budget(epochs=(1, 5), width=(0.25, 1.0))
+    search = replace(search, space=graph, fidelity=budget)
+    whole, pauses = run(search), nas.pruners.FreezeThaw([1, 2])
+    assert whole.state == TrialState.COMPLETE, whole.user_attrs["ended"]
+    paused = replace(search, sampler="predictor", pruner=pauses)
+    url = f"sqlite:///{tmp_path}/s.db"
+    parts = [run(paused, url), run(paused, url, continues=0), run(paused, url, continues=1)]
+    curves = [nas.pruners.curve(part, 2) for part in parts]
+    assert {**curves[0], **curves[1], **curves[2]} == nas.pruners.curve(whole, 2)
+    full = run(replace(search, fidelity=nas.Budget(epochs=(1, 5))))
+    assert nas.pruners.curve(full, 2)[1] != curves[0][1]
+
+
+def test_modules_have_no_width_that_could_be_changed(search) -> None:
+    narrow = replace(search, fidelity=nas.Budget((1, 4), width=(0.5, 1.0)))
+    with pytest.raises(DescriptionError, match=r"none of .*return an Architecture"):
+        narrow.run(trials=1, storage=InMemoryStorage())
+
+
 class Vectors(Data):
     def setup(self, stage):
         self.train, self.valid = (
@@ -331,6 +359,7 @@ def test_only_equal_budgets_are_equal_trainings(search) -> None:
         nas.Budget((1, 9), resolution=(5, 8)),
         nas.Budget((3, 9), resolution=(4, 8)),
         nas.Budget((1, 9), data=(0.5, 1.0)),
+        nas.Budget((1, 9), width=(0.5, 1.0)),
         nas.Budget(steps=(1, 9)),
         nas.Budget(seconds=(1, 9)),
     ]

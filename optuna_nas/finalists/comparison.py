@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
+from optuna.trial import FixedTrial
 from torch import nn
 
 from optuna_nas.exceptions import DescriptionError, SpaceError
@@ -61,13 +62,22 @@ def baselines(
     if not isinstance(own, Mapping):
         raise DescriptionError(f"{_REFERENCES}, got {own!r}")
     others = [own_network(name, given) for name, given in own.items()]
-    known = references(search.input_shape, search.outputs) if search.outputs is not None else {}
-    others += [Finalist(n, "reference", made) for n, made in known.items() if n not in own]
-    before = [*average(search, count), *_controls(search, found)]
+    before = average(search, count)
+    if search.outputs is not None and not _reads_tokens(search, before):
+        known = references(search.input_shape, search.outputs)
+        others += [Finalist(n, "reference", made) for n, made in known.items() if n not in own]
+        before += _controls(search, found)
     taken = {one.name for one in before} | {f"trial {record.number}" for record in found}
     if twice := sorted(taken & own.keys()):
         raise DescriptionError(f"{_REFERENCES} of names of their own, got {', '.join(twice)}")
     return [*before, *others]
+
+
+def _reads_tokens(search: Search, drawn: Sequence[Finalist]) -> bool:
+    """Whether inputs are no numbers that a network made by hand could take, but ids of tokens."""
+    networks = (one.space(FixedTrial({})) for one in drawn[:1])
+    made = (Candidate(network, search.input_shape, search.outputs) for network in networks)
+    return any(getattr(one.skeleton, "input_dtype", None) is not None for one in made)
 
 
 def average(search: Search, count: int) -> list[Finalist]:

@@ -143,3 +143,13 @@ def test_random_search_ends_where_every_training_fails(
 
     with pytest.raises(SearchStopped, match="no such device"):
         random_search(replace(search, module=failing, max_failures=1), study)
+
+
+def test_networks_by_hand_for_numbers_are_not_given_ids_of_tokens(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("ab cd" * 400)
+    data = nas.datasets.Characters(tmp_path / "text.txt", context=16)
+    space = nas.spaces.Transformer(
+        input_shape=(16,), vocabulary=data.outputs, layers=(1, 2), widths=(8,), heads=(1,)
+    )
+    found = baselines(describe_search(space=space, data=data), [], 2, {})
+    assert [one.role for one in found] == ["average", "average"]

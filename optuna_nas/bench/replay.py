@@ -21,6 +21,7 @@ from optuna_nas.bench.ledger import LOOK, Ledger, Payment
 from optuna_nas.bench.peer import PEERS
 from optuna_nas.bench.tabular import Cell, Table
 from optuna_nas.pruners import FreezeThaw, report, should_prune
+from optuna_nas.pruners.freeze_thaw import THROUGH
 from optuna_nas.samplers import (
     NSGAII,
     LocalSearch,
@@ -154,9 +155,15 @@ def _study(problem: Table, method: Method, ledger: Ledger, seed: int) -> optuna.
 
 
 def _train(trial: optuna.Trial, ledger: Ledger, cell: Cell) -> tuple[float, float] | None:
-    """Train the cell of a trial; None where it is paused."""
+    """Train the cell of a trial; None where it is paused.
+
+    One that is not to be paused needs no short training where that is another than the whole one.
+    """
     steps, end = ledger.problem.steps, len(ledger.problem.steps) - 1
-    for rung in [end] if isinstance(trial.study.pruner, NopPruner) else range(end + 1):
+    noted = trial.storage.get_trial_system_attrs(trial._trial_id)
+    through = THROUGH in noted and not ledger.problem.resumes
+    alone = through or isinstance(trial.study.pruner, NopPruner)
+    for rung in [end] if alone else range(end + 1):
         error, cost = ledger.train(cell, rung)
         report(trial, steps[rung], {"error": error, ledger.problem.cost_name: cost})
         if rung < end and should_prune(trial):

@@ -3,16 +3,19 @@
 import json
 
 import numpy as np
+import optuna
 import pytest
 import tables
 from click.testing import CliRunner
 
 from optuna_nas.bench import search
-from optuna_nas.bench.ledger import LOOK
-from optuna_nas.bench.replay import replay
+from optuna_nas.bench.ledger import LOOK, Ledger
+from optuna_nas.bench.replay import _train, replay
 from optuna_nas.bench.tables import load
 from optuna_nas.cli import main
 from optuna_nas.exceptions import DescriptionError
+from optuna_nas.pruners import FreezeThaw
+from optuna_nas.pruners.freeze_thaw import THROUGH
 
 
 @pytest.fixture
@@ -85,6 +88,18 @@ def test_optunas_samplers_with_a_view_train_few_networks_to_their_end(path, meth
     problem = load(path, "slow")
     rungs = [payment.rung for payment in replay(problem, method, 0, [5]).paid[0]]
     assert 0 < rungs.count(1) < rungs.count(0)
+
+
+@pytest.mark.parametrize("through", [True, False])
+def test_a_network_that_is_not_paused_needs_no_short_training(path, through):
+    ledger = Ledger(load(path, "slow"))
+    study = optuna.create_study(directions=["minimize"] * 2, pruner=FreezeThaw([12], 200))
+    trial = study.ask()
+    if through:
+        study._storage.set_trial_system_attr(trial._trial_id, THROUGH, True)
+    values = _train(trial, ledger, ledger.problem.cell(5))
+    assert (values is None) != through
+    assert [payment.rung for payment in ledger.paid] == [int(through)]
 
 
 def test_equal_structures_are_paid_for_once(arrays, tmp_path):

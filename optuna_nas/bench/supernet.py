@@ -15,6 +15,7 @@ What a network costs beside being trained is in `subnets.py`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
@@ -140,7 +141,8 @@ def _supernet(
     supernet = Supernet(store)
     shown = progress.add_task("supernet, epochs", total=form.epochs_supernet)
     told = LambdaCallback(on_train_epoch_end=lambda *_: progress.advance(shown))
-    paths = Paths(supernet, DRAWINGS[form.drawing](), form.paths, seed)
+    caps = [FLOPs(max=form.most_flops)] if math.isfinite(form.most_flops) else []
+    paths = Paths(supernet, DRAWINGS[form.drawing](), form.paths, seed, caps=caps)
     fit(form, supernet, data, form.epochs_supernet, seed, [paths, told])
     return store, time.perf_counter() - began
 

@@ -92,8 +92,8 @@ FORMS: dict[tuple[str, bool], Form] = {
     ),
     ("mobilenet", False): Form(
         space=CLOTHES,
-        data=partial(FashionMNIST, size=12_000, batch_size=64),
-        module=partial(Classifier, learning_rate=5e-3, warmup_steps=100),
+        data=partial(FashionMNIST, size=20_000, validation=0.5, batch_size=64),
+        module=partial(Classifier, learning_rate=5e-3, warmup_steps=100, schedule="cosine"),
         epochs_supernet=100,
         epochs_standalone=8,
         trainings=2,

@@ -19,7 +19,8 @@ from optuna_nas.exceptions import DescriptionError, SpaceError
 from optuna_nas.finalists.finalist import Finalist, of_trial
 from optuna_nas.finalists.references import control, references
 from optuna_nas.finalists.select import select
-from optuna_nas.objectives import STAGES, Candidate
+from optuna_nas.objectives import Candidate
+from optuna_nas.objectives.objective import keeps
 from optuna_nas.reporting import totals
 from optuna_nas.samplers.virtual import draw, heir
 from optuna_nas.spaces import Joint
@@ -28,6 +29,7 @@ from optuna_nas.spaces.joint import network_parameters
 from optuna_nas.study import Search
 from optuna_nas.study.exhaustion import EXHAUSTED
 from optuna_nas.study.failures import StopOnFailures
+from optuna_nas.study.feasibility import caps
 from optuna_nas.study.from_scratch import FromScratch
 from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
@@ -146,6 +148,7 @@ def random_search(
 def _within(search: Search, count: int) -> Iterator[Finalist]:
     rng = np.random.default_rng(search.seed)
     space = search.space.space if isinstance(search.space, Joint) else search.space
+    counted = [cap for cap in caps(search) if not cap.on_device]
     known, refused = 0, None
     for _ in range(DRAWS):
         if known == count:
@@ -156,21 +159,12 @@ def _within(search: Search, count: int) -> Iterator[Finalist]:
             refused = error
             continue
         given = Given(space, network_parameters(found.params))
-        if _keeps(search, Candidate(found.drawn, search.input_shape, search.outputs)):
+        candidate = Candidate(found.drawn, search.input_shape, search.outputs, data=search.data)
+        if keeps(counted, candidate):
             known += 1
             yield Finalist(f"random {known}", "average", given)
     if known == 0 and refused is not None:
         raise refused
-
-
-def _keeps(search: Search, candidate: Candidate) -> bool:
-    for objective in search.measured:
-        capped = objective.max is not None or objective.min is not None
-        if capped and not objective.on_device and objective.stage != STAGES[-1]:
-            violation = objective.violation(objective(candidate).value)
-            if violation is not None and violation > 0:
-                return False
-    return True
 
 
 def _controls(search: Search, found: Sequence[Record]) -> list[Finalist]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from optuna_nas.architecture import Architecture
 from optuna_nas.objectives.candidate import Candidate, evaluating
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
+
+if TYPE_CHECKING:
+    from optuna_nas.predictors.configuration import Configuration
 
 __all__ = ["FLOPs", "plain_attention"]
 
@@ -28,14 +34,33 @@ class FLOPs(Objective):
     name: str = "flops"
     unit: str = "FLOP"
     direction: Direction = "minimize"
-    stage: ClassVar[Stage] = "model"
+    stage: ClassVar[Stage] = "architecture"
 
     def __call__(self, candidate: Candidate) -> Measurement:
-        network = candidate.skeleton
-        counter = FlopCounterMode(display=False)
-        with evaluating(network), torch.no_grad(), plain_attention(), counter:
-            network(candidate.example(module=network))
-        return Measurement(float(counter.get_total_flops()))
+        drawn, outputs = candidate.drawn, candidate.outputs
+        if not isinstance(drawn, Architecture) or outputs is None:
+            network = candidate.skeleton
+            return Measurement(_counted(network, candidate.example(module=network)))
+        # not before now: predictors are made of objectives
+        from optuna_nas.predictors.configuration import configurations
+
+        found = configurations(drawn, candidate.input_shape, outputs)
+        return Measurement(sum(map(_of_block, found)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_block(configuration: Configuration) -> float:
+    """Those of one block, which many networks have."""
+    with torch.device("meta"):
+        block = configuration.build()
+        return _counted(block, *block.example(1, *configuration.inputs))
+
+
+def _counted(network: nn.Module, *inputs: Tensor) -> float:
+    counter = FlopCounterMode(display=False)
+    with evaluating(network), torch.no_grad(), plain_attention(), counter:
+        network(*inputs)
+    return float(counter.get_total_flops())
 
 
 @contextmanager

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.objectives.candidate import Candidate
 
-__all__ = ["STAGES", "Direction", "Measurement", "Objective", "Stage"]
+__all__ = ["STAGES", "Direction", "Measurement", "Objective", "Stage", "keeps"]
 
 Direction = Literal["minimize", "maximize"]
 Stage = Literal["architecture", "model", "trained"]
@@ -101,3 +101,12 @@ class Objective(abc.ABC):
     def calibrate(self) -> dict[str, Any] | None:
         """Measure once what all measurements of a study share; stored with the study as JSON."""
         return None
+
+
+def keeps(caps: Iterable[Objective], candidate: Candidate) -> bool:
+    """Whether a candidate is within the caps of some quantities, which are measured for that.
+
+    Raises:
+        MeasurementError: One cannot be measured here.
+    """
+    return all((cap.violation(cap(candidate).value) or 0.0) <= 0 for cap in caps)

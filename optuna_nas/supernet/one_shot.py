@@ -28,6 +28,7 @@ from optuna_nas.spaces.draws import random_trials
 from optuna_nas.study.checkpoints import folder_of
 from optuna_nas.study.description import describe
 from optuna_nas.study.estimator import Estimation, Estimator
+from optuna_nas.study.feasibility import caps
 from optuna_nas.study.record import SUPERNET
 from optuna_nas.study.training import OnEpoch, seeded
 from optuna_nas.supernet.alternation import Alternation, Params, rewarding
@@ -48,8 +49,9 @@ __all__ = ["OneShot", "shared_weights"]
 class OneShot(Estimator):
     """Trains one supernet for a study; a trial is then a pass over the validation data.
 
-    The supernet is trained before the first trial, once for all workers; it stays beside the
-    study, in the folder of its checkpoints. Each network inherits its weights, with the statistics
+    The supernet is trained before the first trial, once for all workers, and on networks that keep
+    the caps on what an architecture alone tells, such as FLOPs; it stays beside the study, in the
+    folder of its checkpoints. Each network inherits its weights, with the statistics
     of batch norm computed anew; objectives of stage `trained` are what the module logs in
     validation with them. Such values order networks, and are not what training them would give:
     no study mixes both. Networks are told apart better by the loss (`ValidationLoss`) than by the
@@ -136,6 +138,7 @@ class OneShot(Estimator):
             self.module or search.module,
             paths=self.paths,
             seed=search.seed,
+            caps=[cap for cap in caps(search) if cap.stage == STAGES[0] and not cap.on_device],
             trainer={**search.trainer, **self.trainer},
             threads=search.threads,
             folder=folder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import DescriptionError, TrainingError
+from optuna_nas.exceptions import DescriptionError, SpaceError, TrainingError
+from optuna_nas.objectives import Candidate, Objective
+from optuna_nas.objectives.objective import keeps
 from optuna_nas.samplers.virtual import draw
 from optuna_nas.supernet.drawing import Drawing, Uniform
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.subnet import Subnet
 
 __all__ = ["Paths", "Supernet", "distillation"]
+
+ATTEMPTS = 5000
+"""Networks drawn in place of one that breaks a cap, at most: enough where 1 in 300 keeps it."""
 
 
 class Supernet(nn.Module):
@@ -84,12 +89,15 @@ class Paths(Callback):
         paths: Networks in a step.
         seed: Of the drawing.
         distil: (outputs, teacher's outputs) -> loss, for drawings that distil.
+        caps: Quantities whose caps the networks keep that the drawing draws at random; known
+            without weights, such as `FLOPs(max=6e6)`.
 
     Attributes:
         loss: Mean loss of the networks, since the epoch began.
 
     Raises:
         DescriptionError: No network in a step.
+        SpaceError: No network is found that keeps the caps.
         TrainingError: A loss is NaN or infinite; says at which network.
     """
 
@@ -100,6 +108,7 @@ class Paths(Callback):
         paths: int = 2,
         seed: int = 0,
         distil: Callable[[Tensor, Tensor], Tensor] = distillation,
+        caps: Sequence[Objective] = (),
     ) -> None:
         if paths < 1:
             raise DescriptionError(f"expected at least one network in a step, got paths={paths}")
@@ -108,6 +117,7 @@ class Paths(Callback):
         self._paths = paths
         self._seed = seed
         self._distil = distil
+        self._caps = tuple(caps)
         self._total, self._count = 0.0, 0
 
     @property
@@ -147,8 +157,9 @@ class Paths(Callback):
         step, store = trainer.global_step, self._supernet.store
         progress = step / max(float(trainer.estimated_stepping_batches), step + 1.0)
         teacher, losses = None, []
-        for params in self._drawing(store.extent, self._seed, step, self._paths, progress):
-            self._supernet.choose(store.draw(params))
+        drawn = self._drawing(store.extent, self._seed, step, self._paths, progress)
+        for path, params in enumerate(drawn):
+            self._supernet.choose(self._within(params, step, path, progress))
             loss = _loss(inner(*args, **kwargs))
             if self._drawing.distils and teacher is not None:
                 loss = self._distil(self._supernet.output, teacher)
@@ -156,6 +167,26 @@ class Paths(Callback):
             self._check(loss, step)
             losses.append(loss)
         return torch.stack(losses).mean()
+
+    def _within(
+        self, params: Mapping[str, Any], step: int, path: int, progress: float
+    ) -> Architecture | nn.Module:
+        """The network drawn or, where that breaks a cap, another in its place."""
+        extent = self._supernet.store.extent
+        outputs = extent.outputs if extent.graphs else None  # a module brings its own
+        for attempt in range(ATTEMPTS):
+            drawn = self._supernet.store.draw(params)
+            if keeps(self._caps, Candidate(drawn, extent.input_shape, outputs)):
+                return drawn
+            another = self._drawing.another(extent, self._seed, step, path, progress, attempt)
+            if another is None:
+                return drawn
+            params = another
+        raise SpaceError(
+            "expected the space to have networks to train a supernet on that keep the caps on "
+            f"{', '.join(cap.name for cap in self._caps)}, got none of {ATTEMPTS} drawn at "
+            "random; loosen the caps, or narrow the space"
+        )
 
     def _check(self, loss: Tensor, step: int) -> None:
         value = float(loss.detach())

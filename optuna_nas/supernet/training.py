@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from optuna_nas.exceptions import TrainingError
 from optuna_nas.locks import host_lock
 from optuna_nas.model import Classifier
 from optuna_nas.names import choose
+from optuna_nas.objectives import Objective
 from optuna_nas.pruners.callback import PruningCallback
 from optuna_nas.study.acceleration import precision
 from optuna_nas.study.budget import Budget
@@ -63,6 +64,7 @@ def train(
     drawing: Drawing | str = "uniform",
     paths: int = 2,
     seed: int = 0,
+    caps: Sequence[Objective] = (),
     trainer: Mapping[str, Any] = MappingProxyType({}),
     threads: int | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -82,6 +84,7 @@ def train(
         drawing: Which networks learn in a step, or the name of one of `DRAWINGS`.
         paths: Networks in a step.
         seed: Of everything random.
+        caps: As for `Paths`.
         trainer: Further arguments of the Lightning Trainer. Gradients are clipped to a norm of 1
             where they say nothing else.
         threads: Threads that PyTorch may use; as many as it does by default.
@@ -89,6 +92,7 @@ def train(
         on_epoch: Told of each epoch.
 
     Raises:
+        SpaceError: No network is found that keeps the caps.
         TrainingError: A loss or a weight is NaN or infinite; says at which network. The store has
             the weights of the last checkpoint, where there is one.
     """
@@ -101,6 +105,7 @@ def train(
         "trainer": [describe(arguments), precision(arguments)],
         "drawing": [describe(drawing), paths],
         "length": [epochs, seed],
+        **({"caps": [describe(cap) for cap in caps]} if caps else {}),
     }
     identity = digest(described)
     place = None if folder is None else Path(folder).absolute()
@@ -112,7 +117,7 @@ def train(
             return Trained(int(facts["epochs"]), facts["seconds"], file)
         supernet = Supernet(store)
         watch = _Watch(supernet)
-        steps = Paths(supernet, drawing, paths, seed)
+        steps = Paths(supernet, drawing, paths, seed, caps=caps)
         reporting = PruningCallback(None, {"loss": lambda _: steps.loss}, None, on_epoch)
         saved = None if place is None else Saved(place, name, identity)
         checkpoints = None

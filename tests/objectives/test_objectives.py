@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from optuna_nas.objectives import (
     Objective,
     Parameters,
 )
+from optuna_nas.spaces import SPACES
+from optuna_nas.spaces.draws import random_trials
 
 pytestmark = pytest.mark.usefixtures("unrefused")
 
@@ -57,6 +60,15 @@ def test_flops_of_attention_are_counted() -> None:
     attention = 2 * 2 * length * length * width
     assert FLOPs()(Candidate(layer, (length, width))).value == projections + attention
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_flops_of_the_blocks_are_those_of_the_network(name: str) -> None:
+    space = SPACES[name]()
+    shape = getattr(space, "input_shape", (8,))
+    for trial in islice(random_trials(0), 3):
+        one = Candidate(space(trial), shape, 10)
+        assert FLOPs()(one) == FLOPs()(Candidate(one.skeleton, shape))
 
 
 def test_flops_leave_the_mode_of_the_network_alone() -> None:

@@ -71,7 +71,7 @@ def run(sampler: str, cap: Objective) -> tuple[optuna.Study, dict[int, dict[str,
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe", "gp", "random"])
 @pytest.mark.parametrize(
-    "cap", [Parameters(max=452), FLOPs(max=800), Accuracy(min=0.6)], ids=lambda cap: cap.stage
+    "cap", [Parameters(max=452), FLOPs(max=800), Accuracy(min=0.6)], ids=lambda cap: cap.name
 )
 def test_a_broken_cap_is_in_storage_when_the_trial_ends(
     sampler: str, cap: Objective, fitted: list[int]

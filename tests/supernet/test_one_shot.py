@@ -24,9 +24,10 @@ from optuna_nas.exceptions import (
     StudyError,
     TrainingError,
 )
+from optuna_nas.objectives import FLOPs, Latency, Parameters, ValidationLoss
 from optuna_nas.spaces import Joint
 from optuna_nas.study.record import records
-from optuna_nas.supernet import OneShot, SharedWeights, recalibrate
+from optuna_nas.supernet import OneShot, SharedWeights, one_shot, recalibrate
 
 
 @pytest.fixture
@@ -69,6 +70,27 @@ def test_a_trial_is_a_pass_with_inherited_weights_and_says_so(url, folder) -> No
     assert len({record.digest for record in scored}) == len(scored) > 1
     assert all("inherited" in record.ended for record in scored)
     assert len(list(folder.iterdir())) == 1
+
+
+def test_the_supernet_learns_by_networks_that_keep_the_caps_known_beforehand(
+    url, monkeypatch
+) -> None:
+    given = {}
+    monkeypatch.setattr(
+        one_shot, "train", lambda *args, **options: given.update(options) or stop()
+    )
+
+    def stop():
+        raise TrainingError("enough")
+
+    capped = search(
+        objectives=[ValidationLoss(max=9), FLOPs(max=80)],
+        constraints=[Latency(max=1e3), Parameters(max=90)],
+        samples=0,
+    )
+    with pytest.raises(TrainingError, match="enough"):
+        capped.run(trials=1, storage=url)
+    assert sorted(given["caps"], key=str) == [FLOPs(max=80), Parameters(max=90)]
 
 
 @pytest.mark.parametrize("drawn_by", [space, modules])

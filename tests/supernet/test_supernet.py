@@ -9,10 +9,12 @@ import torch
 from lightning.pytorch import Trainer
 
 import optuna_nas as nas
-from optuna_nas.exceptions import DescriptionError, TrainingError
+from optuna_nas.exceptions import DescriptionError, SpaceError, TrainingError
 from optuna_nas.model import Classifier
+from optuna_nas.objectives import Candidate, Parameters
 from optuna_nas.study.training import TRAINER
 from optuna_nas.supernet import DRAWINGS, Fair, Paths, SharedWeights, Shrinking, Supernet, score
+from optuna_nas.supernet import supernet as supernet_module
 from optuna_nas.supernet.drawing import Sandwich
 
 SPACE = nas.spaces.CNN(input_shape=(1, 8, 8), blocks=(1, 3), channels=(4, 8), kernels=(3, 5))
@@ -81,6 +83,56 @@ def test_shrinking_opens_kernels_then_depths_then_the_rest(store) -> None:
     assert {"blocks", "block1.channels", "block1.kernel"} <= varied(0.9)
     with pytest.raises(DescriptionError, match="regular expressions"):
         Shrinking(("(",))
+
+
+class Seen(Paths):
+    """Notes the size of each network that learns."""
+
+    def _check(self, loss, step) -> None:
+        super()._check(loss, step)
+        self.__dict__.setdefault("sizes", []).append(size(self._supernet.__dict__["drawn"]))
+
+
+def size(drawn) -> float:
+    return Parameters()(Candidate(drawn, (1, 8, 8), 10)).value
+
+
+def sizes(store, data, drawing, paths, cap) -> list[float]:
+    supernet = Supernet(store)
+    seen = Seen(supernet, drawing, paths, caps=[Parameters(max=cap)])
+    trainer = Trainer(
+        **{**TRAINER, "accelerator": "cpu", "limit_val_batches": 0, "callbacks": [seen]},
+        max_steps=12,
+    )
+    trainer.fit(Classifier(supernet), datamodule=data)
+    return seen.sizes
+
+
+@pytest.mark.parametrize("name", ["uniform", "fair"])
+def test_networks_that_break_a_cap_do_not_learn(name, store, data) -> None:
+    without = sizes(store, data, DRAWINGS[name](), 2, 1e9)
+    cap = sorted(without)[len(without) // 3]
+    kept = sizes(store, data, DRAWINGS[name](), 2, cap)
+    assert max(kept) <= cap < max(without)
+    assert len(kept) == len(without)
+    same = [(one, other) for one, other in zip(without, kept, strict=True) if one <= cap]
+    assert all(one == other for one, other in same) and len(same) >= len(kept) // 3
+
+
+def test_caps_leave_the_ends_of_a_sandwich_and_the_stages_of_shrinking(store, data) -> None:
+    ends = [size(store.draw(p)) for p in Sandwich()(store.extent, 0, 0, 2, 0.0)]
+    cap = (ends[0] + 3 * ends[1]) / 4
+    seen = sizes(store, data, Sandwich(), 3, cap)
+    assert seen[0::3] == [ends[0]] * 12 and seen[1::3] == [ends[1]] * 12
+    assert max(seen[2::3]) <= cap
+    stages = sizes(store, data, Shrinking(), 1, cap)
+    assert stages[0] == ends[0] and max(stages[-3:]) <= cap
+
+
+def test_caps_that_no_network_keeps_stop_a_training_with_advice(store, data, monkeypatch) -> None:
+    monkeypatch.setattr(supernet_module, "ATTEMPTS", 50)
+    with pytest.raises(SpaceError, match=r"caps on parameters, got none of 50 .*loosen the caps"):
+        sizes(store, data, DRAWINGS["uniform"](), 2, 10)
 
 
 def test_networks_never_trained_alone_inherit_what_the_supernet_learned(data) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import Data, Recipe, space
+from small import Data, Recipe, modules, space
 
 import optuna_nas as nas
 from optuna_nas.exceptions import SpaceError, TrainingError
+from optuna_nas.objectives import Parameters
 from optuna_nas.study import checkpoints
 from optuna_nas.supernet import SharedWeights, train
 
@@ -50,6 +51,29 @@ def die(epoch, values):
 
 t.trained(sys.argv[1], on_epoch=die)
 """
+
+
+def test_caps_are_part_of_what_a_training_is_only_where_there_are_any(tmp_path) -> None:
+    def file(**options) -> str:
+        return trained(tmp_path, epochs=1, **options)[1].file.name
+
+    plain = file()
+    assert file(caps=[]) == plain
+    loose, tight = (file(caps=[Parameters(max=most)]) for most in (200, 100))
+    assert len({plain, loose, tight}) == 3
+
+
+def test_modules_that_break_a_cap_do_not_learn_either() -> None:
+    seen = []
+
+    class Watching(Recipe):
+        def training_step(self, batch, batch_idx):
+            seen.append(self.network.__dict__["drawn"][0].out_features)
+            return super().training_step(batch, batch_idx)
+
+    store = SharedWeights(modules, (6,), 1)  # the data need not say how many outputs there are
+    trained(store=store, module=Watching, epochs=2, caps=[Parameters(max=66)])
+    assert len(seen) == 16 and set(seen) == {4, 5}
 
 
 def test_a_killed_training_ends_as_one_left_alone(tmp_path) -> None:

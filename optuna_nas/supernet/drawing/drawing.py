@@ -35,6 +35,23 @@ class Drawing(abc.ABC):
             progress: Share of the training that is done, from 0 up to but not including 1.
         """
 
+    def another(
+        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
+    ) -> Mapping[str, Any] | None:
+        """Parameters to take the place of a network that breaks a cap.
+
+        None where it is not there by chance, as the ends of a sandwich are not: it stays then.
+
+        Args:
+            extent: The space, and what was seen of it.
+            seed: Of the training.
+            step: Counted from 0.
+            path: Which of the step's networks, counted from 0.
+            progress: Share of the training that is done.
+            attempt: Counted from 0.
+        """
+        return None
+
 
 DRAWINGS: dict[str, type[Drawing]] = {}
 """Name -> way of drawing, which can be constructed without arguments."""

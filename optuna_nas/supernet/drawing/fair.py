@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna_nas.samplers.uniform import generator
 from optuna_nas.samplers.virtual import draw
 from optuna_nas.supernet.drawing.drawing import Drawing, register
+from optuna_nas.supernet.drawing.uniform import at_random
 from optuna_nas.supernet.extent import Extent, options
 
 __all__ = ["Fair"]
@@ -33,7 +34,8 @@ class Fair(Drawing):
 
     A round has as many networks as the least common multiple of the numbers of options, and 120 at
     most. The options of a choice that not every network has are drawn equally often among those
-    that have it, or once more at most. Continuous choices alternate between their ends.
+    that have it, or once more at most. Continuous choices alternate between their ends. What
+    takes the place of a network that breaks a cap is drawn uniformly.
     """
 
     def __call__(
@@ -42,6 +44,11 @@ class Fair(Drawing):
         length = self.round(extent)
         numbers = range(step * paths, (step + 1) * paths)
         return [_round(extent, seed, n // length, length)[n % length] for n in numbers]
+
+    def another(
+        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
+    ) -> Mapping[str, Any]:
+        return at_random(extent, seed, step, path, attempt)
 
     def round(self, extent: Extent) -> int:
         """How many networks a round has."""

@@ -31,3 +31,8 @@ class Sandwich(Drawing):
         ends = [draw(extent.space, end).params for end in (extent.largest, extent.smallest)]
         others = (at_random(extent, seed, step, path) for path in range(2, paths))
         return [*ends, *others][:paths]
+
+    def another(
+        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
+    ) -> Mapping[str, Any] | None:
+        return None if path < 2 else at_random(extent, seed, step, path, attempt)

@@ -51,13 +51,30 @@ class Shrinking(Drawing):
     def __call__(
         self, extent: Extent, seed: int, step: int, paths: int, progress: float
     ) -> list[Mapping[str, Any]]:
-        opened = self.order[: int(progress * (len(self.order) + 1))]
+        opened = self._opened(progress)
         return [self._one(extent, opened, seed, step, path) for path in range(paths)]
 
+    def another(
+        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
+    ) -> Mapping[str, Any] | None:
+        opened = self._opened(progress)
+        if opened != self.order:  # what is not opened yet is as large as it can be
+            return None
+        return self._one(extent, opened, seed, step, path, attempt)
+
+    def _opened(self, progress: float) -> tuple[str, ...]:
+        return self.order[: int(progress * (len(self.order) + 1))]
+
     def _one(
-        self, extent: Extent, opened: tuple[str, ...], seed: int, step: int, path: int
+        self,
+        extent: Extent,
+        opened: tuple[str, ...],
+        seed: int,
+        step: int,
+        path: int,
+        *attempt: int,
     ) -> Mapping[str, Any]:
-        rng = generator("path", seed, step, path)
+        rng = generator("path", seed, step, path, *attempt)
 
         def value(name: str, distribution: BaseDistribution) -> Any:
             if any(re.search(pattern, name) for pattern in opened):

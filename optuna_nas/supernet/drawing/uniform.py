@@ -29,10 +29,15 @@ class Uniform(Drawing):
     ) -> list[Mapping[str, Any]]:
         return [at_random(extent, seed, step, path) for path in range(paths)]
 
+    def another(
+        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
+    ) -> Mapping[str, Any]:
+        return at_random(extent, seed, step, path, attempt)
 
-def at_random(extent: Extent, seed: int, step: int, path: int) -> Mapping[str, Any]:
-    """Parameters drawn uniformly for one network of a step."""
-    rng = generator("path", seed, step, path)
+
+def at_random(extent: Extent, seed: int, step: int, path: int, *attempt: int) -> Mapping[str, Any]:
+    """Parameters drawn uniformly for one network of a step, or to take its place."""
+    rng = generator("path", seed, step, path, *attempt)
 
     def value(_: str, distribution: BaseDistribution) -> Any:
         return uniform(distribution, rng)

@@ -16,6 +16,7 @@ from optuna_nas.finalists.pruning import check_ratio, prune
 from optuna_nas.finalists.retrained import Retrained, judge
 from optuna_nas.finalists.retraining import Retraining
 from optuna_nas.finalists.tuning import tune, tuning
+from optuna_nas.objectives import Objective
 from optuna_nas.samplers.proposing import check_least
 from optuna_nas.study import Search
 from optuna_nas.study.training import OnEpoch
@@ -25,7 +26,7 @@ __all__ = ["Further"]
 
 @dataclass(frozen=True)
 class Further:
-    """What is made of the finalist that is best in the first objective.
+    """What is made of the finalist that the search found best in its first trained objective.
 
     Args:
         tune: Trials of a search for its training hyperparameters; 0 for none.
@@ -94,9 +95,7 @@ class Further:
         """
         if self == Further():
             return
-        teacher = next((one for one in trained if one.trained), None)
-        if teacher is None:
-            raise DescriptionError("expected a trained finalist to go on from, got none")
+        teacher = _best(search.optimised[judge(search)], trained)
         if self.tune:
             tuned = tune(search, teacher.finalist, storage, self.tune, on_epoch=on_epoch)
             yield replace(tuned, role="tuned"), recipe
@@ -117,6 +116,14 @@ class Further:
     @property
     def _teaches(self) -> bool:
         return self.distil or self.students > 0
+
+
+def _best(objective: Objective, trained: Sequence[Retrained]) -> Retrained:
+    there = [one for one in trained if one.trained]
+    if not there:
+        raise DescriptionError("expected a trained finalist to go on from, got none")
+    sign = 1 if objective.direction == "maximize" else -1
+    return max(there, key=lambda one: sign * one.finalist.searched[objective.name])
 
 
 def _smallest(trained: Sequence[Retrained], teacher: Retrained) -> Finalist:

@@ -55,6 +55,9 @@ def test_all_of_them_are_trained_tested_and_shown_beside_the_finalists(
     again = finish(ONE_SEED, 2, further=further)
     assert again.as_json() == finals.as_json()
     assert len(begun.trials) == 2
+    cheapest_first = [final.retrained for final in finals.finals[1::-1]]
+    made = Further(tune=2)(finals.search, study._storage, cheapest_first, ONE_SEED)
+    assert [finalist.name for finalist, _ in made] == [tuned.finalist.name]
 
 
 class Doubled(Classifier):

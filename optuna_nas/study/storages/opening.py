@@ -156,7 +156,7 @@ def _made(kind: type[RDBStorage], url: str, **engine: Any) -> RDBStorage:
     try:
         return kind(url, engine_kwargs=engine)
     except (OperationalError, ProgrammingError, IntegrityError) as error:
-        if not re.search("exist|duplicate|unique", str(error), re.IGNORECASE):
+        if not re.search("exist|duplicate|unique|locked", str(error), re.IGNORECASE):
             raise
         time.sleep(MAKING_SECONDS)
         return kind(url, engine_kwargs=engine)

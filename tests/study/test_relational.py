@@ -252,7 +252,21 @@ def test_patience_ends(url: str) -> None:
     storage.patience.seconds = 0.0
     failing(storage, "before_cursor_execute", 10**6, "database is locked")
     with pytest.raises(StorageInternalError):
-        storage.get_trial(trial)
+        storage.set_trial_system_attr(trial, "rung", 1)
+
+
+def test_a_new_trial_is_read_only_where_something_may_have_been_done_with_it(url: str) -> None:
+    storage, trial = begun(url)
+    other = connect(url)
+    other.set_trial_system_attr(trial, "taken", True)
+    known, read = storage.get_trial(trial), storage.get_trial(trial)
+    assert (known.number, known.state, known.params) == (0, TrialState.RUNNING, {})
+    assert read.system_attrs == {"taken": True}
+    known.user_attrs["mine"] = 1  # what was handed out changes nothing
+    assert storage.get_trial(trial).user_attrs == {}
+    trial = storage.create_new_trial(1)
+    storage.set_trial_user_attr(trial, "mine", 2)
+    assert storage.get_trial(trial).user_attrs == {"mine": 2}
 
 
 def test_studies_are_waited_for_too(url: str) -> None:

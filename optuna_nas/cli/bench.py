@@ -236,7 +236,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
     default=("memory", "sqlite", "journal"),
     show_default=True,
     metavar="URL",
-    help="memory, sqlite, journal, or the URL of a database; may be given more than once.",
+    help="memory, sqlite, journal, a path or URL, or grpc:URL for Optuna's proxy before a "
+    "database; may be given more than once.",
 )
 @click.option("--samplers", metavar="NAME,NAME,...", help="By default all.")
 @click.option("--seconds", default=2.0, show_default=True, help="Of each measurement.")

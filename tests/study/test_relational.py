@@ -51,7 +51,9 @@ def begun(url: str) -> tuple[Relational, int]:
     storage = connect(url)
     assert isinstance(storage, Relational)
     study_id = storage.create_new_study([StudyDirection.MINIMIZE], "s")
-    return storage, storage.create_new_trial(study_id)
+    trial_id = storage.create_new_trial(study_id)
+    storage.get_trial(trial_id)  # as a study does; only then others may have changed it
+    return storage, trial_id
 
 
 def commits(storage: Relational) -> list[object]:
@@ -253,6 +255,21 @@ def test_patience_ends(url: str) -> None:
     failing(storage, "before_cursor_execute", 10**6, "database is locked")
     with pytest.raises(StorageInternalError):
         storage.get_trial(trial)
+
+
+def test_a_new_trial_is_read_only_where_something_may_have_been_done_with_it(url: str) -> None:
+    storage, _ = begun(url)
+    trial = storage.create_new_trial(1)
+    other = connect(url)
+    other.set_trial_system_attr(trial, "taken", True)
+    known, read = storage.get_trial(trial), storage.get_trial(trial)
+    assert (known.number, known.state, known.params) == (1, TrialState.RUNNING, {})
+    assert read.system_attrs == {"taken": True}
+    known.user_attrs["mine"] = 1  # what was handed out changes nothing
+    assert storage.get_trial(trial).user_attrs == {}
+    trial = storage.create_new_trial(1)
+    storage.set_trial_user_attr(trial, "mine", 2)
+    assert storage.get_trial(trial).user_attrs == {"mine": 2}
 
 
 def test_studies_are_waited_for_too(url: str) -> None:

@@ -11,6 +11,7 @@ belongs to a trial that is lost and begun again.
 from __future__ import annotations
 
 import atexit
+import copy
 import inspect
 import json
 import logging
@@ -105,7 +106,8 @@ class Relational(_CachedStorage):
     def __getstate__(self) -> dict[Any, Any]:
         self._write_all()
         state: dict[Any, Any] = super().__getstate__()
-        del state["_held"], state["_running"], state["_writing"], state["_cut"]
+        for name in ("_held", "_running", "_new", "_writing", "_cut"):
+            del state[name]
         return state
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -118,6 +120,7 @@ class Relational(_CachedStorage):
         self.patience = Patience()
         self._held: dict[int, _Held] = {}
         self._running: set[int] = set()  # trials that were seen here to run
+        self._new: set[int] = set()  # of those, trials that were made here and not touched since
         self._writing = threading.RLock()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
@@ -125,6 +128,7 @@ class Relational(_CachedStorage):
         trial_id = self._patiently(super().create_new_trial, study_id, template_trial)
         if template_trial is None:
             self._running.add(trial_id)
+            self._new.add(trial_id)
         return trial_id
 
     def set_trial_param(
@@ -182,7 +186,14 @@ class Relational(_CachedStorage):
         return self._write(trial_id, state, values)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Read a trial, after writing what was held back of it in this process."""
+        """Read a trial, after writing what was held back of it in this process.
+
+        One that was made here, and nothing done with since, is known.
+        """
+        if trial_id in self._new:
+            self._new.discard(trial_id)
+            study_id, number = self._trial_id_to_study_id_and_number[trial_id]
+            return copy.deepcopy(self._studies[study_id].trials[number])
         for storage in self._of_database():
             storage._write_if_open(trial_id)
         return self._patiently(super().get_trial, trial_id)
@@ -216,6 +227,7 @@ class Relational(_CachedStorage):
         if trial_id not in self._running:
             _check_open(self._patiently(super().get_trial, trial_id))
             self._running.add(trial_id)
+        self._new.discard(trial_id)
         _HOLDING.add(self)
         return self._held.setdefault(trial_id, _Held())
 
@@ -244,6 +256,7 @@ class Relational(_CachedStorage):
     ) -> bool:
         """Write what is held back of a trial, and its state, in one transaction."""
         with self._writing:
+            self._new.discard(trial_id)
             held = self._held.get(trial_id, _Held())
             if trial_id not in self._held and state is None:
                 return True

@@ -20,10 +20,13 @@ from optuna_nas.samplers.history import Network
 
 __all__ = ["Learner", "Screen"]
 
+MOST = 200
+"""Networks, measured last, that a learner learns from, so that it takes no longer in the end."""
+
 
 @runtime_checkable
 class Learner(Protocol):
-    """What learns the values of one objective from networks, such as a latency predictor."""
+    """What learns an objective, above 0, from networks, such as a latency predictor."""
 
     def fit(self, architectures: Sequence[Any], latencies: Sequence[float]) -> Any:
         """Learn from measured networks.
@@ -67,7 +70,7 @@ class Screen:
                 (graph, value)
                 for graph, value in zip(graphs, values, strict=True)
                 if isinstance(graph, Architecture) and math.isfinite(value)
-            ]
+            ][-MOST:]
             with suppress(NASError):  # too few yet
                 fitted.fit([graph for graph, _ in measured], [value for _, value in measured])
                 self._fitted[place] = fitted
@@ -75,12 +78,14 @@ class Screen:
     def __call__(self, drawn: Sequence[Any], rng: np.random.Generator) -> list[dict[int, float]]:
         """Place of an objective -> a sample of what its loss may be, for each network.
 
-        As in `Surrogate.expected`, half of the uncertainty is drawn.
+        As in `Surrogate.expected`, half of the uncertainty is drawn. What is most uncertain is
+        taken for half as large at least, not for nothing.
         """
         told: list[dict[int, float]] = [{} for _ in drawn]
         for place, learner in self._fitted.items():
             mean, deviation = learner.predict(drawn)
-            values = (mean + deviation * rng.normal(size=len(mean)) / 2) * self._signs[place]
+            sample = np.maximum(mean + deviation * rng.normal(size=len(mean)) / 2, mean / 2)
+            values = sample * self._signs[place]
             for found, value in zip(told, values.tolist(), strict=True):
                 found[place] = value
         return told

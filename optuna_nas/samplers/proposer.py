@@ -47,6 +47,9 @@ TYPICAL = 100
 """Networks drawn at random that show what is usual in a space."""
 SCREENED = 60
 """Networks, the most promising, of which a learner predicts an objective."""
+UNTIL = 30
+"""Measured networks from which on a line through the genes is taken to tell as much as a learner:
+on NAS-Bench-201 it tells far less of ten of them, and as much of forty."""
 SHORTLIST = 10
 """How many of them are looked at closely."""
 FORMS = 24
@@ -148,8 +151,10 @@ class Proposer(Tried):
         if not self._learners:
             return pool.best(SHORTLIST, rng)
         first = self._first_finished()
+        measured = [n for n in history(first, study.directions).values() if n.losses]
+        if len(measured) >= UNTIL:
+            return pool.best(SHORTLIST, rng)
         if self._screen is None or self._screen[0] != len(first):
-            measured = [n for n in history(first, study.directions).values() if n.losses]
             graphs = list(map(self._graph, measured))
             self._screen = len(first), Screen(self._learners, study, measured, graphs)
         return pool.screened(self._screen[1], SCREENED, rng)[:SHORTLIST]

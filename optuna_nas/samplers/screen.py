@@ -20,9 +20,6 @@ from optuna_nas.samplers.history import Network
 
 __all__ = ["Learner", "Screen"]
 
-MOST = 200
-"""Networks, measured last, that a learner learns from, so that it takes no longer in the end."""
-
 
 @runtime_checkable
 class Learner(Protocol):
@@ -70,7 +67,7 @@ class Screen:
                 (graph, value)
                 for graph, value in zip(graphs, values, strict=True)
                 if isinstance(graph, Architecture) and math.isfinite(value)
-            ][-MOST:]
+            ]
             with suppress(NASError):  # too few yet
                 fitted.fit([graph for graph, _ in measured], [value for _, value in measured])
                 self._fitted[place] = fitted

@@ -10,6 +10,7 @@ from optuna_nas.architecture import INPUT, Architecture, Node
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.samplers import Predictor
 from optuna_nas.samplers.history import END, Network
+from optuna_nas.samplers.proposer import UNTIL
 from optuna_nas.samplers.screen import Screen
 
 STARTUP = 6
@@ -73,8 +74,9 @@ def slow(study: optuna.Study) -> float:
 
 
 def test_the_most_promising_are_asked_for_and_what_is_slow_is_avoided():
-    told, untold = run(Knowing()), run(None)
+    told, untold = run(Knowing(), trials=UNTIL + 2), run(None, trials=UNTIL + 2)
     assert max(Knowing.asked) == 60
+    assert len(Knowing.asked) == UNTIL - STARTUP, "beyond, the genes tell as much"
     values = [trial.values[1] for trial in told.trials]
     assert Knowing.taught[0] == values[: len(Knowing.taught[0])]
     assert slow(told) < slow(untold) - 0.2

@@ -283,7 +283,8 @@ def test_a_killed_process_loses_no_trial(file: Path) -> None:
     process.kill()
     process.wait()
     (lost,) = _running(url)
-    assert call("run", file, "--trials", "1").exit_code == 0
+    resumed = call("run", file, "--trials", "1")
+    assert resumed.exit_code == 0, resumed.output
     trials = optuna.load_study(study_name="tiny", storage=url).trials
     assert trials[lost].user_attrs["outcome"] == "lost"
     assert trials[-1].user_attrs["continues"] == lost

@@ -29,7 +29,7 @@ from optuna_nas.bench import written
 from optuna_nas.bench.tables.arrays import read, shaped
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.model import build
-from optuna_nas.predictors.configuration import Configuration, configurations
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.spaces import SPACES, NASBench201
 from optuna_nas.spaces.draws import random_trials
 from optuna_nas.spaces.nasbench201 import operators_of, published_form

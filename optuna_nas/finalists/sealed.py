@@ -66,8 +66,9 @@ def sealed_test(study: optuna.Study, retrained: Retrained, reason: str = "") -> 
         _append(study, use)
         values = {seed: evaluate(retrained, seed) for seed in retrained.trained}
         done = use | {"closed": _now(), "values": {str(s): v for s, v in values.items()}}
-        # Another host may have added a use of its own meanwhile.
-        study.set_user_attr(TEST_USE, [done if known == use else known for known in uses(study)])
+        known = uses(study)  # another host may have added a use of its own meanwhile
+        place = len(known) - 1 - known[::-1].index(use)
+        study.set_user_attr(TEST_USE, [*known[:place], done, *known[place + 1 :]])
         return values
 
 

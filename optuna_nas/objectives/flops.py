@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from optuna_nas.architecture import Architecture
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.objectives.candidate import Candidate, evaluating
 from optuna_nas.objectives.objective import Direction, Measurement, Objective, Stage
-
-if TYPE_CHECKING:
-    from optuna_nas.predictors.configuration import Configuration
 
 __all__ = ["FLOPs", "plain_attention"]
 
@@ -41,9 +39,6 @@ class FLOPs(Objective):
         if not isinstance(drawn, Architecture) or outputs is None:
             network = candidate.skeleton
             return Measurement(_counted(network, candidate.example(module=network)))
-        # not before now: predictors are made of objectives
-        from optuna_nas.predictors.configuration import configurations
-
         found = configurations(drawn, candidate.input_shape, outputs)
         return Measurement(sum(map(_of_block, found)))
 

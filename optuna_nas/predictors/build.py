@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import Block, Shape
 from optuna_nas.exceptions import DescriptionError, MeasurementError
+from optuna_nas.model.configuration import Configuration
 from optuna_nas.objectives import Candidate, Latency
-from optuna_nas.predictors.configuration import Configuration
 from optuna_nas.predictors.predictor import FEWEST
 from optuna_nas.predictors.scan import Scan, scan
 from optuna_nas.predictors.table import LatencyTable, Subject, changed, how

@@ -9,7 +9,7 @@ import optuna
 
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import MeasurementError
-from optuna_nas.predictors.configuration import configurations
+from optuna_nas.model.configuration import configurations
 from optuna_nas.predictors.operators import work
 from optuna_nas.predictors.predictor import Additive, Values
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from optuna_nas.predictors.configuration import Configuration
+from optuna_nas.model.configuration import Configuration
 
 __all__ = ["work"]
 

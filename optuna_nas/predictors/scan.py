@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 
 from optuna_nas.architecture import Architecture
-from optuna_nas.predictors.configuration import Configuration, configurations
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.spaces.draws import random_trials
 
 __all__ = ["Scan", "scan"]

@@ -15,8 +15,8 @@ from optuna_nas import backends
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.measuring.device import fingerprint
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.objectives import Latency
-from optuna_nas.predictors.configuration import Configuration, configurations
 from optuna_nas.predictors.operators import work
 from optuna_nas.predictors.predictor import Additive, Values
 

@@ -131,9 +131,10 @@ class Controller:
         """Key of a parameter, which has weights from now on."""
         key = f"{name} {distribution}"
         if key not in self._choices:
-            self._choices[key] = Choices(distribution)
-            size = len(self._choices[key]), SIZE
-            self._adam.add_param_group({"params": [self._draw(f"{key} {w}", *size) for w in WAYS]})
+            choices = Choices(distribution)
+            drawn = [self._draw(f"{key} {way}", len(choices), SIZE) for way in WAYS]
+            self._adam.add_param_group({"params": drawn})
+            self._choices[key] = choices  # last, since other threads draw by what is there
         return key
 
     def _draw(self, name: str, *shape: int) -> nn.Parameter:

@@ -15,8 +15,8 @@ from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import Block
 from optuna_nas.blocks.twin import twin
 from optuna_nas.exceptions import SpaceError
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.model.unfilled import Unfilled
-from optuna_nas.predictors.configuration import Configuration, configurations
 
 __all__ = ["Piece", "Place", "cut", "pieces", "placed", "places", "skeleton"]
 

@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from functools import partial
 from typing import Any
 
@@ -65,9 +66,10 @@ def _run(arguments: list[str], last: int, tell: int) -> None:
     begin, steps = nas.finalists.run_finals, 0
 
     def step(*_: Any) -> None:
-        nonlocal steps
+        nonlocal last, steps
         steps += 1
         if 0 < last <= steps:
+            last = 0  # to kill is such a step, too
             os.kill(os.getpid(), signal.SIGKILL)
 
     def begun(*given: Any, **named: Any) -> Any:
@@ -79,6 +81,8 @@ def _run(arguments: list[str], last: int, tell: int) -> None:
         main(arguments)
     except SystemExit as exited:
         status = exited.code or 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os.write(tell, b"%d" % steps)

@@ -11,7 +11,7 @@ from pretended import OUTPUTS, SHAPE, branches, draws
 from optuna_nas.architecture import Architecture, Node
 from optuna_nas.exceptions import SpaceError
 from optuna_nas.model import build
-from optuna_nas.predictors.configuration import Configuration, configurations
+from optuna_nas.model.configuration import Configuration, configurations
 
 
 def test_shapes_are_those_of_the_built_network() -> None:

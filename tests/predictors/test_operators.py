@@ -7,8 +7,8 @@ import json
 import pytest
 from pretended import OUTPUTS, SHAPE, branches, draws
 
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.objectives import Candidate, FLOPs
-from optuna_nas.predictors.configuration import Configuration, configurations
 from optuna_nas.predictors.operators import work
 
 

@@ -25,6 +25,8 @@ class Crashing:
 
 
 def stuck(network: torch.nn.Module) -> nas.model.Classifier:
-    """Hangs in C, with the lock that Python would need to be interrupted."""
-    ctypes.PyDLL(None).sleep(1000)
-    raise AssertionError("expected to be ended while asleep")
+    """Hangs in C, with the lock of Python, where no signal wakes it: it waits for itself."""
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+    for _ in range(2):
+        library.pthread_mutex_lock(mutex)
+    raise AssertionError("expected to be ended while it waits")

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from optuna_nas.architecture import Node
 from optuna_nas.blocks import Shape, find
 from optuna_nas.exceptions import SpaceError
-from optuna_nas.predictors.configuration import Configuration
+from optuna_nas.model.configuration import Configuration
 from optuna_nas.supernet.differentiable.graph import NONE, Operator
 from optuna_nas.supernet.differentiable.relaxation import Relaxation
 from optuna_nas.supernet.differentiable.weighting import Weights

@@ -14,7 +14,7 @@ from torch import Tensor
 from optuna_nas.architecture import Architecture
 from optuna_nas.blocks import Head, find
 from optuna_nas.exceptions import SpaceError
-from optuna_nas.predictors.configuration import Configuration, configurations
+from optuna_nas.model.configuration import Configuration, configurations
 from optuna_nas.samplers.virtual import draw
 from optuna_nas.supernet.differentiable.graph import NONE, SKIP, Operator, substitute
 

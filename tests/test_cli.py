@@ -35,7 +35,8 @@ START = (sys.executable, "-P", "-c", "from optuna_nas.cli import main; main()")
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delitem(sys.modules, "tiny", raising=False)  # a command is a process of its own
     path = tmp_path / "tiny.py"
     path.write_text(STUDY)
     return path

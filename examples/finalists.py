@@ -10,13 +10,13 @@ search = nas.Search(
     data=nas.datasets.Digits(validation=0.25),
     module=partial(nas.model.Classifier, learning_rate=1e-2),
     objectives=["accuracy", "parameters"],
-    fidelity=nas.Budget(epochs=(1, 3)),
+    fidelity=nas.Budget(epochs=(1, 2)),
 )
 
 if __name__ == "__main__":
     study = search.run(trials=8)
     chosen = nas.finalists.choose_finalists(search, study, 1, rule="knee")
-    recipe = nas.finalists.Retraining(epochs=4, seeds=2)
+    recipe = nas.finalists.Retraining(epochs=2, seeds=2)
     finals = nas.finalists.run_finals(search, study, chosen, recipe, progress=print)
     print(finals.verdict)
     for network in finals.as_json():

@@ -29,6 +29,11 @@ os.environ["TMPDIR"] = tempfile.tempdir = _temporary.name
 atexit.register(_temporary.cleanup)  # before it is collected, which would be a warning
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: one that begins last runs on while all other processes wait."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     import torch
@@ -87,3 +92,9 @@ def unrefused(monkeypatch: pytest.MonkeyPatch) -> None:
             return network.time_network(*arguments)
 
     monkeypatch.setattr("optuna_nas.objectives.latency.time_network", timed)
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports without their latencies, which take seconds each, and longer on a busy machine."""
+    monkeypatch.setattr("optuna_nas.finalists.forms._time", lambda *_: (None, ""))

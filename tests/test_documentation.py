@@ -12,6 +12,7 @@ import click
 import optuna
 import pytest
 from click.testing import CliRunner
+from optuna.trial import TrialState
 
 from optuna_nas.cli import main
 
@@ -134,33 +135,39 @@ def test_readme_shows_the_commands_of_the_makefile() -> None:
         assert target in targets
 
 
-ARGUMENTS = {
+LOOKING = {
     "draw_front": ("first_search.db", "first_search", "front.svg"),
     "reading_a_study": ("first_search.db", "first_search"),
 }
-"""Of the examples that look at the study of the first one."""
+"""Arguments of the examples that look at the study of the first one."""
 
 
-def run_example(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(file), *ARGUMENTS.get(file.stem, ())])
+def run_example(file: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [str(file), *arguments])
     runpy.run_path(str(file), run_name="__main__")
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("untimed")
 @pytest.mark.filterwarnings("default")  # as where they are run by hand
-@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda f: f.stem)
+@pytest.mark.parametrize(
+    "file",
+    [f for f in sorted(EXAMPLES.glob("*.py")) if f.stem not in LOOKING],
+    ids=lambda f: f.stem,
+)
 def test_examples_run_and_are_short(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(file.read_text().splitlines()) <= 40
     monkeypatch.chdir(tmp_path)
-    if file.stem in ARGUMENTS:
-        run_example(EXAMPLES / "first_search.py", monkeypatch)
-        capsys.readouterr()
     run_example(file, monkeypatch)
-    if file.stem == "draw_front":
-        assert "<svg" in (tmp_path / "front.svg").read_text()
-    else:
-        assert re.search("digest|params", capsys.readouterr().out)
+    assert re.search("digest|params", capsys.readouterr().out)
+    for name, arguments in LOOKING.items() if file.stem == "first_search" else ():
+        looking = EXAMPLES / f"{name}.py"
+        assert len(looking.read_text().splitlines()) <= 40
+        run_example(looking, monkeypatch, *arguments)
+        printed = capsys.readouterr().out
+        assert re.search("digest|params", printed) or "<svg" in Path(arguments[-1]).read_text()
 
 
 def reads_files(study: Path) -> bool:
@@ -186,6 +193,17 @@ def test_a_study_without_its_data_says_what_it_needs(
     assert "Traceback" not in result.stderr
 
 
+def test_text_that_is_absent_is_an_error_that_says_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTUNA_NAS_DATA", str(tmp_path))
+    file = ROOT / "studies" / "shakespeare_transformer.py"
+    result = CliRunner().invoke(main, ["run", str(file), "--smoke"])
+    assert result.exit_code == 2
+    assert "tinyshakespeare" in result.output and "char-rnn" in result.output
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("file", STUDIES, ids=lambda f: f.name)
 def test_every_study_runs_in_its_smoke_form(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
@@ -197,6 +215,10 @@ def test_every_study_runs_in_its_smoke_form(
         (tmp_path / study.name).write_text(study.read_text())
     copy = tmp_path / file.name
     assert CliRunner().invoke(main, ["run", str(copy), "--smoke"]).exit_code == 0
+    storage = f"sqlite:///{tmp_path / file.stem}-smoke.db"
+    for name in optuna.get_all_study_names(storage):
+        states = {t.state for t in optuna.load_study(study_name=name, storage=storage).trials}
+        assert TrialState.FAIL not in states
     front = CliRunner().invoke(main, ["front", str(copy), "--smoke", "--json"])
     fewest = 3 if file.stem == "digits_cnn" else 1  # what the demo promises
     assert len({network["digest"] for network in json.loads(front.stdout)}) >= fewest

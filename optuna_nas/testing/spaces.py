@@ -193,7 +193,7 @@ class SpaceConformance:
             x = inputs(network, 2, input_shape)
             torch.testing.assert_close(twin(x), network(x))
 
-    def test_samples_compute_the_same_in_onnx_runtime(
+    def test_a_sample_computes_the_same_in_onnx_runtime(
         self, space: Any, input_shape: tuple[int, ...]
     ) -> None:
         """The smallest of some that depend on their input, since an export takes seconds.
@@ -203,14 +203,13 @@ class SpaceConformance:
         """
         pytest.importorskip("onnxruntime")
         drawn = [a for _, a in draws(space, 12) if not any(map(is_constant, a.alive))]
-        for architecture in sorted(drawn, key=lambda a: len(a.alive))[:2]:
-            torch.manual_seed(0)
-            network = build(architecture, input_shape, 5)
-            standardise(network, inputs(network, 64, input_shape))
-            x = inputs(network.eval(), 4, input_shape)
-            (found,) = session(export_onnx(network, x)).run(None, {"input": x.numpy()})
-            with torch.inference_mode():
-                assert relative_error(torch.from_numpy(found), network(x)) <= 1e-4
+        torch.manual_seed(0)
+        network = build(min(drawn, key=lambda a: len(a.alive)), input_shape, 5)
+        standardise(network, inputs(network, 64, input_shape))
+        x = inputs(network.eval(), 4, input_shape)
+        (found,) = session(export_onnx(network, x)).run(None, {"input": x.numpy()})
+        with torch.inference_mode():
+            assert relative_error(torch.from_numpy(found), network(x)) <= 1e-4
 
     def test_the_description_is_json_and_stable(self, space: Any) -> None:
         described = json.loads(json.dumps(asdict(space)))

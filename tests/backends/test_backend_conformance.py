@@ -42,6 +42,7 @@ class TestBackends(Registered):
         return request.param
 
 
+@pytest.mark.long
 class TestCompilers(Registered):
     samples = 1
 

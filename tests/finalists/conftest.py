@@ -29,12 +29,6 @@ def describe_search(**changes: object) -> nas.Search:
 
 
 @pytest.fixture
-def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports without their latencies, which take seconds each, and longer on a busy machine."""
-    monkeypatch.setattr("optuna_nas.finalists.forms._time", lambda *_: (None, ""))
-
-
-@pytest.fixture
 def search() -> nas.Search:
     return describe_search()
 

@@ -55,6 +55,7 @@ def commands() -> Iterator[Commands]:
     started.close()
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_it_ends_in_the_same_table(
     commands: Commands, tmp_path: Path
 ) -> None:

@@ -1,12 +1,7 @@
-"""Published cells, and every set of parameters of a small space."""
+"""Published cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import optuna
-
-from optuna_nas.architecture import Architecture
 from optuna_nas.spaces import Genotype, MatrixCell
 
 DARTS_V2 = (
@@ -46,14 +41,3 @@ INCEPTION = MatrixCell(
     ("input", CONV1, CONV3, CONV3, CONV3, POOL, "output"),
 )
 """The cell like Inception of the paper."""
-
-
-def every_set(space: Callable[[optuna.Trial], Architecture]) -> list[Architecture]:
-    drawn: list[Architecture] = []
-
-    def objective(trial: optuna.Trial) -> float:
-        drawn.append(space(trial))
-        return 0.0
-
-    optuna.create_study(sampler=optuna.samplers.BruteForceSampler(seed=0)).optimize(objective)
-    return drawn

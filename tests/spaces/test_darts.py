@@ -6,7 +6,8 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from cells import DARTS_V2, GENOTYPE, P_DARTS, PC_DARTS, every_set
+from cells import DARTS_V2, GENOTYPE, P_DARTS, PC_DARTS
+from every_set import every_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import FixedTrial

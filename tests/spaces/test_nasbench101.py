@@ -12,7 +12,8 @@ from typing import Any
 
 import optuna
 import pytest
-from cells import CONV1, CONV3, INCEPTION, POOL, every_set
+from cells import CONV1, CONV3, INCEPTION, POOL
+from every_set import every_set
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from optuna.trial import FixedTrial

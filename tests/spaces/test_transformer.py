@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import optuna
 import pytest
 import torch
+from every_set import every_set
 from optuna.trial import FixedTrial
 
 from optuna_nas.architecture import Architecture
@@ -48,19 +48,6 @@ def twins(architecture: Architecture, *shapes: tuple[int, ...]) -> list[torch.nn
     for network in networks:
         network.load_state_dict(networks[0].state_dict())
     return networks
-
-
-def everything(space: Any) -> list[Architecture]:
-    """Every set of parameters of a small space."""
-    drawn: list[Architecture] = []
-
-    def objective(trial: optuna.Trial) -> float:
-        drawn.append(space(trial))
-        return 0.0
-
-    study = optuna.create_study(sampler=optuna.samplers.BruteForceSampler(seed=0))
-    study.optimize(objective)
-    return drawn
 
 
 def count(space: Transformer | ViT, own: int) -> int:
@@ -108,9 +95,9 @@ SMALL: dict[str, Any] = {
 
 def test_counts_as_many_sets_of_parameters_as_documented() -> None:
     small = Transformer(**SMALL | {"shared_ratio": (False, True), "experts": (1,)})
-    assert len(everything(small)) == count(small, len(small.embeddings)) > 100
+    assert len(every_set(small)) == count(small, len(small.embeddings)) > 100
     image = ViT(**SMALL | {"ratios": (2,), "patches": (4, 8), "positions": ("learned", "rotary")})
-    assert len(everything(image)) == count(image, len(image.patches) * len(image.pools)) > 100
+    assert len(every_set(image)) == count(image, len(image.patches) * len(image.pools)) > 100
     for space, own in ((Transformer(), 2), (ViT(), 4)):
         assert f"{count(space, own):,} sets" in str(type(space).__doc__)
 
@@ -118,7 +105,7 @@ def test_counts_as_many_sets_of_parameters_as_documented() -> None:
 def test_sets_that_differ_are_networks_that_differ() -> None:
     """But for ratios that are equal in all layers, and wide embeddings."""
     space = Transformer(**SMALL | {"embeddings": (), "layers": (2, 2)})
-    drawn = everything(space)
+    drawn = every_set(space)
     assert len({architecture.digest for architecture in drawn}) == len(drawn) > 100
 
 

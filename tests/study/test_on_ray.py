@@ -21,7 +21,8 @@ from optuna_nas.study.workers.messages import Ready
 
 
 @pytest.fixture
-def ray(absent: Callable[[str], object]) -> Iterator[None]:
+def ray(absent: Callable[[str], object], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # with 15 they starve beside other tests
     try:
         import ray
     except ImportError:
@@ -30,6 +31,7 @@ def ray(absent: Callable[[str], object]) -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO.*:FutureWarning")
 def test_a_cluster_runs_trials_and_outlives_a_crash(ray, tmp_path: Path) -> None:
     search = little("on-ray", module=Crashing(tmp_path / "crashed"))

@@ -1,9 +1,10 @@
 """What all tests share."""
 
 import atexit
+import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -98,3 +99,46 @@ def unrefused(monkeypatch: pytest.MonkeyPatch) -> None:
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exports without their latencies, which take seconds each, and longer on a busy machine."""
     monkeypatch.setattr("optuna_nas.finalists.forms._time", lambda *_: (None, ""))
+
+
+@pytest.fixture(scope="session")
+def s3_server(absent: Callable[[str], object]) -> Iterator[str]:
+    """The address of a server that speaks S3, in this process."""
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError as error:
+        absent(f"no S3 to test with: {error}")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, tmp_path: Path) -> Iterator[Any]:
+    """A client of a server with one empty bucket, `nas-test`, which the environment names."""
+    from optuna_nas.study import bucket
+
+    ours = {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }
+    others = [name for name in os.environ if name.startswith("AWS_")]
+    with mock.patch.dict(os.environ):
+        for name in others:
+            del os.environ[name]
+        os.environ.update(ours)
+        bucket._client.cache_clear()
+        client = bucket._client(os.getpid())
+        client.create_bucket(Bucket="nas-test")
+        yield client
+        for found in client.list_objects_v2(Bucket="nas-test").get("Contents", ()):
+            client.delete_object(Bucket="nas-test", Key=found["Key"])
+        client.delete_bucket(Bucket="nas-test")
+        client.close()
+        bucket._client.cache_clear()

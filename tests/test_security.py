@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import optuna_nas
-from optuna_nas.study.checkpoints import Saved, folder_of
+from optuna_nas.study.checkpoints import Saved
+from optuna_nas.study.folder import Folder, folder_of
 
 ROOT = Path(optuna_nas.__file__).parent
 
@@ -62,9 +63,10 @@ class Bomb:
 
 def test_a_checkpoint_that_somebody_changed_runs_nothing(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    saved = Saved(tmp_path, "0-abc", "abc")
+    saved = Saved(Folder(tmp_path), "0-abc", "abc")
     torch.save(
-        {"optuna_nas": {"training": "abc", "epochs": 1, "metrics": {}}, "x": Bomb()}, saved.path
+        {"optuna_nas": {"training": "abc", "epochs": 1, "metrics": {}}, "x": Bomb()},
+        tmp_path / saved.file,
     )
     assert saved.read().epochs == 0
     assert not Path("exploded").exists()

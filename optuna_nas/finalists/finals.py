@@ -28,7 +28,7 @@ from optuna_nas.reporting import front
 from optuna_nas.reporting.finalists import FINALS, OURS, finals
 from optuna_nas.reporting.inheritance import keep
 from optuna_nas.study import Search
-from optuna_nas.study.checkpoints import folder_of
+from optuna_nas.study.folder import folder_of
 from optuna_nas.study.record import SUPERNET, Record
 from optuna_nas.study.training import OnEpoch
 

@@ -120,6 +120,7 @@ class Retraining:
             estimator=estimator or FromScratch(),
             trainer=self._trainer(search),
             threads=search.threads,
+            checkpoints=search.checkpoints or True,
             weights=weights,
             seed=search.seed,
             samples=0,

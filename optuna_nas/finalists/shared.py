@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from scipy.stats import kendalltau, spearmanr
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.reporting.inheritance import Correlation
 from optuna_nas.study import Search
-from optuna_nas.study.checkpoints import folder_of
+from optuna_nas.study.bucket import place_of
 from optuna_nas.study.record import SUPERNET
 
 __all__ = ["FEWEST", "expect_supernet", "rank_correlations", "weights_file"]
@@ -41,17 +42,20 @@ def weights_file(search: Search, study: optuna.Study) -> Path:
         study: Its study.
 
     Raises:
-        StudyError: The study has no supernet, or the file is gone.
+        StudyError: The study has no supernet, or the file is gone, or cannot be read now.
     """
     expect_supernet(study)
     name = study.user_attrs[SUPERNET]["file"]
-    folder = folder_of(search.checkpoints, study.study_name, study._storage)
-    if name is None or folder is None or not (folder / name).exists():
+    place = place_of(search.checkpoints, study.study_name, study._storage)
+    try:
+        file = None if name is None or place is None else place.fetch(name)
+    except StorageInternalError as error:
+        raise StudyError(f"{error}; try again when it can be read") from error
+    if file is None:
         raise StudyError(
-            f"expected the weights of the supernet of study {study.study_name!r} in {folder}, got "
+            f"expected the weights of the supernet of study {study.study_name!r} in {place}, got "
             "no such file; run the search with checkpoints, and leave its folder where it is"
         )
-    file: Path = folder / name
     return file
 
 

@@ -16,7 +16,7 @@ from optuna_nas.pareto import Losses
 from optuna_nas.pruners.curve import latest
 from optuna_nas.pruners.extrapolation import FEWEST, Ending, learned_end, parametric_end
 from optuna_nas.pruners.lineages import Lineages
-from optuna_nas.pruners.ranking import traded
+from optuna_nas.pruners.ranking import ranges, traded
 from optuna_nas.pruners.rungs import check_at_least
 from optuna_nas.pruners.trained import Curve, Trained, as_losses, read
 
@@ -91,7 +91,7 @@ def _chance(own: Curve, others: Trained, among: int) -> float:
     endings = _endings(own, others)
     rivals = others.losses[others.allowed, -1]
     expected = np.array([[ending.mean for ending in endings]])
-    everyone = np.vstack((expected, rivals))
+    everyone = ranges(np.vstack((expected, rivals)))
     ends, rivals = (traded(points, everyone) for points in (_sampled(endings), rivals))
     no_worse = (rivals <= ends.max(axis=0)).all(axis=1)  # the others dominate no sample
     shape = (len(ends), np.count_nonzero(no_worse))

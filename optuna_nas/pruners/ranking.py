@@ -7,9 +7,9 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
-from optuna_nas.pareto import Losses, hypervolume, rank
+from optuna_nas.pareto import Losses, hypervolume
 
-__all__ = ["contributions", "first_among_best", "layers_2d", "traded"]
+__all__ = ["before_first", "contributions", "layers_2d", "ranges", "traded"]
 
 REFERENCE = 1.1
 """Reference point of the hypervolume where 0 is the best and 1 the worst of all points."""
@@ -18,38 +18,40 @@ TRADE = 0.1
 """How much of the range of one objective may be given up for the whole range of another."""
 
 
-def first_among_best(points: Losses, quota: int) -> bool:
-    """Whether fewer than `quota` of the points come before the first one.
+def ranges(points: Losses) -> Losses:
+    """How wide each objective ranges among points (N, M), as (4, M).
 
-    Points are ordered by non-dominated layer and, within a layer, by the hypervolume that each
-    adds to it. A point dominates another also where it is a little worse by one objective and
-    better by at least ten times as much by another (`TRADE`, of the range that each objective has
-    among all points): what is useless is not saved by being the very cheapest. Equal points share
-    a place, and an objective that is the same everywhere plays no part.
+    The least, and the greatest with its sign changed; then the same of what is finite. The
+    ranges of two sets of points together are the lesser of each.
+    """
+    finite = np.isfinite(points)
+    signed = points, -points
+    every = [np.min(some, axis=0, initial=np.inf) for some in signed]
+    some = [np.min(some, axis=0, initial=np.inf, where=finite) for some in signed]
+    return np.stack([*every, *some])
+
+
+def traded(points: Losses, among: Losses) -> Losses:
+    """Losses whose plain dominance has the trade-offs; constant objectives are left out.
+
+    A point dominates another also where it is a little worse by one objective and better by at
+    least ten times as much by another (`TRADE`, of the range that each objective has): what is
+    useless is not saved by being the very cheapest.
 
     Args:
-        points: Losses (N, M), without NaN.
-        quota: How many are promoted, at least 1.
+        points: Losses (N, M).
+        among: The ranges of the points that they are compared with.
 
-    Source: layers, Deb et al. 2002, doi:10.1109/4235.996017; trade-offs in dominance, Ikeda, Kita
-        and Kobayashi 2001, doi:10.1109/CEC.2001.934293 (alpha-domination); contributions, Beume
-        et al. 2007, doi:10.1016/j.ejor.2006.08.008.
+    Source: trade-offs in dominance, Ikeda, Kita and Kobayashi 2001, doi:10.1109/CEC.2001.934293
+        (alpha-domination).
     """
-    points = traded(points)
-    mine = points[0]
-    equal = (points == mine).all(axis=1)
-    if np.count_nonzero((points <= mine).all(axis=1) & ~equal) >= quota:
-        return False  # as many dominate it as are promoted
-    beaten = (points >= mine).all(axis=1) & ~equal
-    if np.count_nonzero(~beaten & ~equal) < quota:
-        return True
-    contenders = points[~beaten]  # what it dominates changes no layer up to its own
-    layers = layers_2d(contenders) if points.shape[1] == 2 else rank(contenders, n_below=quota)
-    layer = contenders[layers == layers[0]]
-    free = quota - int(np.count_nonzero(layers < layers[0]))
-    if free <= 0 or len(layer) <= free:
-        return free > 0
-    return _before_first(_scaled(layer, points)) < free
+    varies = among[0] < -among[1]
+    varying = points[:, varies]
+    if varying.shape[1] < 2:
+        return varying if varying.shape[1] else points
+    scaled = _scaled(varying, among[:, varies])
+    traded: Losses = (1 - TRADE) * scaled + TRADE * scaled.sum(axis=1, keepdims=True)
+    return traded
 
 
 def layers_2d(points: Losses) -> NDArray[np.int64]:
@@ -89,37 +91,26 @@ def contributions(front: Losses) -> NDArray[np.float64]:
     return np.asarray(own - shared)
 
 
-def _before_first(layer: Losses) -> int:
-    """How many points of a scaled layer add more to it than the first one."""
-    unique, place, count = np.unique(layer, axis=0, return_inverse=True, return_counts=True)
+def before_first(layer: Losses, among: Losses) -> int:
+    """How many points of a layer (N, M) add more hypervolume to it than the first one.
+
+    Args:
+        layer: Points of which none dominates another.
+        among: The ranges of all points, of this layer and the others.
+
+    Source: Beume et al. 2007, doi:10.1016/j.ejor.2006.08.008.
+    """
+    scaled = _scaled(layer, among)
+    unique, place, count = np.unique(scaled, axis=0, return_inverse=True, return_counts=True)
     added = contributions(unique)
     return int(count[added > added[place.reshape(-1)[0]]].sum())
 
 
-def traded(points: Losses, everyone: Losses | None = None) -> Losses:
-    """Losses whose plain dominance has the trade-offs; constant objectives are left out.
-
-    Args:
-        points: Losses (N, M).
-        everyone: Losses that say how wide each objective ranges (K, M); the points by default.
-    """
-    everyone = points if everyone is None else everyone
-    varies = (everyone != everyone[0]).any(axis=0)
-    varying = points[:, varies]
-    if varying.shape[1] < 2:
-        return varying if varying.shape[1] else points
-    scaled = _scaled(varying, everyone[:, varies])
-    traded: Losses = (1 - TRADE) * scaled + TRADE * scaled.sum(axis=1, keepdims=True)
-    return traded
-
-
-def _scaled(layer: Losses, everyone: Losses) -> Losses:
-    """Losses from 0, the best finite value of everyone, to 1, the worst; infinite ones beyond."""
-    finite = np.isfinite(everyone)
-    low = np.min(everyone, axis=0, where=finite, initial=np.inf)
-    high = np.max(everyone, axis=0, where=finite, initial=-np.inf)
+def _scaled(points: Losses, among: Losses) -> Losses:
+    """Losses from 0, the best finite value there is, to 1, the worst; infinite ones beyond."""
+    low, high = among[2], -among[3]
     width = np.where(high > low, high - low, 1.0)
     with np.errstate(invalid="ignore"):  # an objective that is infinite everywhere
-        scaled = (layer - low) / width
+        scaled = (points - low) / width
     found: Losses = np.nan_to_num(scaled, nan=0.0, posinf=REFERENCE, neginf=1 - REFERENCE)
     return found

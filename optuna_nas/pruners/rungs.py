@@ -13,15 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.pareto import losses
 from optuna_nas.pruners.curve import latest, to_json
-from optuna_nas.pruners.lineages import Bracket, Lineages, completed_rung
-from optuna_nas.pruners.ranking import first_among_best
+from optuna_nas.pruners.lineages import Lineages, completed_rung
+from optuna_nas.pruners.standings import Bracket, rivals
 
 __all__ = [
     "Ladder",
@@ -73,13 +71,11 @@ def climb(
             return True
         mine = values[0] if len(values) == 1 else to_json(values)
         study._storage.set_trial_system_attr(trial._trial_id, completed_rung(rung), mine)
-        rivals = lineages.rivals(trial, rung, bracket)
-        points = np.vstack((losses([values], study.directions), rivals))
-        quota = max(len(points) // ladder.reduction_factor, 1)
-        if len(points) <= ladder.bootstrap_count:
-            return True
-        if not first_among_best(points, quota):
-            return True
+        with rivals(study, trial, rung, bracket) as others:
+            reached = len(others) + 1
+            quota = max(reached // ladder.reduction_factor, 1)
+            if reached <= ladder.bootstrap_count or not others.has_among_best(mine, quota):
+                return True
         rung += 1
     return False
 

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial
 from optuna_nas.architecture import Architecture
 from optuna_nas.exceptions import NASError
 from optuna_nas.reporting.diagrams import save_diagram
-from optuna_nas.study.checkpoints import folder_of
+from optuna_nas.study.folder import folder_of
 
 __all__ = ["artifact_store", "attach", "attach_architecture"]
 

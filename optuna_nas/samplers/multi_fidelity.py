@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,13 +79,19 @@ class MultiFidelity(HoldingSampler[_Followed]):
         self._origin = _origin(self.sampler) if self.seed is None else self.seed
         parts = _parts(self.sampler)
         self._random = [state for part in parts for state in _random_states(part)]
-        self._warm = [
-            (part, kept) for part in parts for kept in WARM_STARTS if hasattr(part, kept)
-        ]
+        warm = [(part, kept) for part in parts for kept in WARM_STARTS if hasattr(part, kept)]
+        self._warm = warm if self.seeded else []
         super().__init__()
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self.sampler})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: kept for key, kept in super().__getstate__().items() if key != "_drawn"}
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._drawn: tuple[int, View] | None = None  # the trial drawn last, and its view
 
     @property
     def seeded(self) -> bool:
@@ -98,23 +105,23 @@ class MultiFidelity(HoldingSampler[_Followed]):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Let the sampler prepare for a trial."""
         with self._lock:
-            self._ready(study, trial).before_trial(self._view(study, ()), trial)
+            self.sampler.before_trial(self._ready(study, trial, ()), trial)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The parameters that the sampler draws together."""
         with self._lock:
-            view, sampler = self._view(study, ()), self._ready(study, trial)
-            return sampler.infer_relative_search_space(view, trial)
+            view = self._ready(study, trial, ())
+            return self.sampler.infer_relative_search_space(view, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw parameters together, as the sampler does."""
         with self._lock:
-            view = self._view(study, search_space)
-            drawn = self._ready(study, trial).sample_relative(view, trial, search_space)
+            view = self._ready(study, trial, search_space)
+            drawn = self.sampler.sample_relative(view, trial, search_space)
             return self._untried(study, trial, drawn, search_space)
 
     def sample_independent(
@@ -126,9 +133,8 @@ class MultiFidelity(HoldingSampler[_Followed]):
     ) -> Any:
         """Draw one parameter, as the sampler does."""
         with self._lock:
-            view = self._view(study, (param_name,))
-            sampler = self._ready(study, trial)
-            return sampler.sample_independent(view, trial, param_name, param_distribution)
+            view = self._ready(study, trial, (param_name,))
+            return self.sampler.sample_independent(view, trial, param_name, param_distribution)
 
     def after_trial(
         self,
@@ -139,7 +145,9 @@ class MultiFidelity(HoldingSampler[_Followed]):
     ) -> None:
         """Let the sampler know how a trial ended."""
         self.sampler.after_trial(study, trial, state, values)
-        self.held(whole(study)).generators.pop(trial.number, None)
+        with self._lock:
+            self.held(whole(study)).generators.pop(trial.number, None)
+            self._drawn = None
 
     def reseed_rng(self) -> None:
         """Draw another seed, unless choices hang on one."""
@@ -171,23 +179,37 @@ class MultiFidelity(HoldingSampler[_Followed]):
         new = [params for params in changed if not tried(values_of(params, space))]
         return min(new, key=lambda params: _apart(params, drawn, space), default=drawn)
 
-    def _view(self, study: optuna.Study, asked: Collection[str]) -> View:
-        study = whole(study)
-        return View(study, lambda trials: self.held(study).shown.trials(study, trials, asked))
+    def _ready(self, study: optuna.Study, trial: FrozenTrial, asked: Collection[str]) -> View:
+        """Let the sampler draw for a trial what it would whatever else it draws for.
 
-    def _ready(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
-        """The sampler, drawing for a trial what it would whatever else it draws for."""
-        if self._origin is None:
-            return self.sampler
-        generators = self.held(whole(study)).generators
-        if trial.number not in generators:
-            bits = np.random.PCG64(seed_of(self._origin, trial.number))
-            generators[trial.number] = np.random.RandomState(bits)
-        for part in self._random:
-            part._rng = generators[trial.number]  # seeding it for each parameter takes longer
+        Returns:
+            The study as the sampler is to see it, when parameters are asked for.
+        """
+        study = whole(study)
+        # To begin anew for each parameter would take longer than all the rest.
+        number, view = self._drawn or (-1, None)
+        if view is None or number != trial.number or not view.is_of(study):
+            view = View(study, partial(self._shown, study))
+            self._drawn = trial.number, view
+            if self._origin is not None:
+                self._continue_drawing(study, trial.number, self._origin)
         for sampler, kept in self._warm:
             setattr(sampler, kept, None)
-        return self.sampler
+        view.asked = asked
+        return view
+
+    def _continue_drawing(self, study: optuna.Study, number: int, origin: int) -> None:
+        """Give the sampler the generator of a trial."""
+        generators = self.held(study).generators
+        if number not in generators:
+            generators[number] = np.random.RandomState(np.random.PCG64(seed_of(origin, number)))
+        for part in self._random:
+            part._rng = generators[number]
+
+    def _shown(
+        self, study: optuna.Study, trials: list[FrozenTrial], asked: Collection[str]
+    ) -> list[FrozenTrial]:
+        return self.held(study).shown.trials(study, trials, asked)
 
 
 def _changed(

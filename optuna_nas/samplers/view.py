@@ -34,16 +34,24 @@ class View(optuna.Study):
 
     Args:
         study: The study.
-        show: The trials of the study -> those that are seen.
+        show: The trials of the study, and the parameters asked for -> those that are seen.
+
+    Attributes:
+        asked: The parameters that the trials are looked at for.
     """
 
     def __init__(
         self,
         study: optuna.Study,
-        show: Callable[[list[FrozenTrial]], list[FrozenTrial]],
+        show: Callable[[list[FrozenTrial], Collection[str]], list[FrozenTrial]],
     ) -> None:
         vars(self).update(vars(study))  # a new study would be read from storage
         self._study, self._show = study, show
+        self.asked: Collection[str] = ()
+
+    def is_of(self, study: optuna.Study) -> bool:
+        """Whether it shows this study."""
+        return self._study is study
 
     def stop(self) -> None:
         """Stop the study itself."""
@@ -55,7 +63,8 @@ class View(optuna.Study):
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        seen = self._show(self._study._get_trials(deepcopy=False, use_cache=use_cache))
+        trials = self._study._get_trials(deepcopy=False, use_cache=use_cache)
+        seen = self._show(trials, self.asked)
         if states is not None:
             seen = [trial for trial in seen if trial.state in states]
         return copy.deepcopy(seen) if deepcopy else seen

@@ -10,31 +10,24 @@ weights of hundreds of trials would fill disks.
 from __future__ import annotations
 
 import logging
-import os
-import re
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 from zipfile import ZipFile
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
 
+from optuna_nas.exceptions import TrainingError
 from optuna_nas.pruners.callback import PruningCallback
+from optuna_nas.study.folder import CHECKPOINT, Folder
 from optuna_nas.study.random_state import RandomState
-from optuna_nas.study.storages.opening import in_memory
 
-__all__ = ["Checkpoints", "Resumed", "Saved", "folder_of"]
+__all__ = ["Checkpoints", "Resumed", "Saved"]
 
 KEY = "optuna_nas"
 EVERY_SECONDS = 5.0
@@ -43,32 +36,6 @@ SHARE = 0.02
 """Most of its time that a training spends on such checkpoints."""
 
 _logger = logging.getLogger(__name__)
-_TEMPORARY: WeakKeyDictionary[BaseStorage, Path] = WeakKeyDictionary()
-
-
-def folder_of(
-    wanted: str | os.PathLike[str] | bool | None, name: str, storage: BaseStorage
-) -> Path | None:
-    """The folder for the checkpoints of a study.
-
-    Args:
-        wanted: A folder; True for `<name>.checkpoints` beside the study's SQLite file, or in the
-            working directory where there is none; False or None for no checkpoints. A study in
-            memory has a temporary folder, which goes when the study does.
-        name: Name of the study.
-        storage: Where the study is.
-    """
-    if wanted is None or wanted is False:
-        return None
-    if wanted is not True:
-        return Path(wanted)
-    if in_memory(storage):
-        return _temporary(storage)
-    backend = getattr(storage, "_backend", storage)
-    beside = Path()
-    if isinstance(backend, RDBStorage) and backend.engine.dialect.name == "sqlite":
-        beside = Path(backend.engine.url.database or "").parent
-    return beside.absolute() / (re.sub(r"[^\w.-]", "_", name) + ".checkpoints")
 
 
 @dataclass(frozen=True)
@@ -97,19 +64,22 @@ class Saved:
     """The latest checkpoint of a training, there or not.
 
     Args:
-        folder: Where checkpoints are.
+        place: Where checkpoints are.
         name: Name of the file, without its suffix: different for different trainings.
         training: Identity of the training.
     """
 
-    folder: Path
+    place: Folder
     name: str
     training: str
 
+    def __str__(self) -> str:
+        return f"{self.place}/{self.file}"
+
     @property
-    def path(self) -> Path:
-        """The file."""
-        return self.folder / f"{self.name}.ckpt"
+    def file(self) -> str:
+        """Name of the file."""
+        return f"{self.name}{CHECKPOINT}"
 
     def read(self) -> Resumed:
         """Where the training can go on; a damaged checkpoint is removed, with a warning.
@@ -117,31 +87,31 @@ class Saved:
         Raises:
             StorageInternalError: It is there, but cannot be read now.
         """
-        if not self.path.exists():
-            return Resumed(reason=f"no checkpoint {self.path.name} in {self.folder}")
         try:
-            with ZipFile(self.path) as parts:  # torch does not look at every checksum
+            path = self.place.fetch(self.file)
+            if path is None:
+                return Resumed(reason=f"no checkpoint {self.file} in {self.place}")
+            with ZipFile(path) as parts:  # torch does not look at every checksum
                 if damaged := parts.testzip():
                     raise ValueError(f"the checksum of {damaged} is wrong")
-            stored = torch.load(self.path, map_location="cpu", weights_only=True)
+            stored = torch.load(path, map_location="cpu", weights_only=True)
             ours = stored[KEY]
             if ours["training"] != self.training:
                 raise ValueError("it belongs to another training")
-            return Resumed(ours["epochs"], path=self.path, metrics=ours["metrics"])
+            return Resumed(ours["epochs"], path=path, metrics=ours["metrics"])
+        except StorageInternalError:
+            raise
         except (OSError, MemoryError) as error:  # it may be read another time
-            raise StorageInternalError(f"cannot read checkpoint {self.path}: {error}") from error
+            raise StorageInternalError(f"cannot read checkpoint {self}: {error}") from error
         except Exception as error:  # whatever damaged bytes do to a reader
-            reason = f"checkpoint {self.path} is damaged: {type(error).__name__}: {error}"[:500]
+            reason = f"checkpoint {self} is damaged: {type(error).__name__}: {error}"[:500]
             _logger.warning(f"{reason}; training from the start")
             self.remove()
             return Resumed(reason=reason)
 
     def remove(self) -> None:
         """Remove it, and the folder if it was the last one."""
-        for path in (self.path, *self.folder.glob(f"{self.name}.*.part")):
-            path.unlink(missing_ok=True)
-        with suppress(OSError):  # not empty, or not there
-            self.folder.rmdir()
+        self.place.remove(self.file)
 
 
 class Checkpoints(Checkpoint):
@@ -155,7 +125,7 @@ class Checkpoints(Checkpoint):
         pruning: Says whether the trial is stopped.
         pauses: Whether what the pruner stops may be taken up again.
         resumed: What the training goes on from.
-        quota: Bytes that all checkpoints in the folder may take; None for as many as there are.
+        quota: Bytes that all checkpoints in the place may take; None for as many as there are.
     """
 
     def __init__(
@@ -212,6 +182,8 @@ class Checkpoints(Checkpoint):
             metric = self._stored["metrics"].get(config.monitor)
             if config.reduce_on_plateau and due and metric is not None:
                 pl_module.lr_scheduler_step(config.scheduler, metric)
+        if trainer.is_global_zero:
+            self._saved.place.forget(self._saved.file)
         self._at = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -222,44 +194,20 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         started = time.monotonic()
-        path = self._saved.path
+        place, file = self._saved.place, self._saved.file
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            trainer.save_checkpoint(_part(path))
+            place.path.mkdir(parents=True, exist_ok=True)
+            trainer.save_checkpoint(place.part(file))
             if trainer.is_global_zero:
-                os.replace(_part(path), path)  # whoever dies leaves the one before
+                place.put(file)  # whoever dies leaves the one before
                 if self._quota is not None:
-                    evict(path, self._quota)
+                    place.evict(file, self._quota)
+        except TrainingError:  # such as one that says that the trial's time is over
+            raise
         except Exception as error:  # a full disk, or a state of the user's that cannot be pickled
-            _logger.warning(f"cannot save {path}: {type(error).__name__}: {error}; going on")
-            _part(path).unlink(missing_ok=True)  # it takes room that others need
+            _logger.warning(
+                f"cannot save {self._saved}: {type(error).__name__}: {error}; going on"
+            )
+            place.part(file).unlink(missing_ok=True)  # it takes room that others need
         self._at = time.monotonic()
         self._cost = self._at - started
-
-
-def evict(latest: Path, quota: int) -> None:
-    """Remove the oldest checkpoints of a folder until the rest, and the latest, keep the quota."""
-    found = []
-    for path in latest.parent.glob("*.ckpt"):
-        with suppress(FileNotFoundError):  # another worker was done with it
-            stat = path.stat()
-            found.append((path == latest, stat.st_mtime_ns, stat.st_size, path))
-    total = sum(size for _, _, size, _ in found)
-    for is_latest, _, size, path in sorted(found):
-        if total <= quota:
-            return
-        if is_latest:
-            _logger.warning(f"{path} alone takes {size} bytes, more than the quota of {quota}")
-        path.unlink(missing_ok=True)
-        total -= size
-
-
-def _part(path: Path) -> Path:
-    return path.with_suffix(f".{os.getpid()}.part")
-
-
-def _temporary(storage: BaseStorage) -> Path:
-    if storage not in _TEMPORARY:
-        _TEMPORARY[storage] = Path(tempfile.mkdtemp(prefix="optuna-nas-"))
-        weakref.finalize(storage, shutil.rmtree, _TEMPORARY[storage], ignore_errors=True)
-    return _TEMPORARY[storage]

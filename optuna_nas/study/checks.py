@@ -12,6 +12,7 @@ from optuna_nas.objectives import Recall
 from optuna_nas.objectives.registry import each_once
 from optuna_nas.pruners.curve import check_pruner
 from optuna_nas.spaces import Joint
+from optuna_nas.study.bucket import url_of
 from optuna_nas.study.estimator import Estimator
 from optuna_nas.study.hyperparameters import check_hyperparameters
 
@@ -59,6 +60,7 @@ def _check_kinds(search: Definition) -> None:
         raise DescriptionError(
             f"expected checkpoints as a folder, or None for none, got {search.checkpoints!r}"
         )
+    url_of(search.checkpoints)
 
 
 def _check_numbers(search: Definition) -> None:

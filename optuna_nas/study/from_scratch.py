@@ -20,8 +20,9 @@ from optuna_nas.exceptions import DescriptionError
 from optuna_nas.objectives import Candidate
 from optuna_nas.pruners import FreezeThaw
 from optuna_nas.pruners.callback import PruningCallback
+from optuna_nas.study.bucket import place_of
 from optuna_nas.study.budget import Budget
-from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved, folder_of
+from optuna_nas.study.checkpoints import Checkpoints, Resumed, Saved
 from optuna_nas.study.energy import EnergyCount
 from optuna_nas.study.estimator import Estimation, Estimator
 from optuna_nas.study.loggers import logging_to
@@ -79,11 +80,12 @@ class Training(Estimation):
         self._reached = 0
         self._resumed = Resumed()
         self._paused = False
+        self._begun = False
         self._energy = EnergyCount()
         study = run.trial.study
-        folder = folder_of(run.search.checkpoints, study.study_name, study._storage)
+        place = place_of(run.search.checkpoints, study.study_name, study._storage)
         name = f"{run.root}-{identity[:12]}-{run.seed:08x}"
-        self._saved = None if folder is None else Saved(folder, name, identity)
+        self._saved = None if place is None else Saved(place, name, identity)
 
     @property
     def epochs(self) -> int:
@@ -165,8 +167,14 @@ class Training(Estimation):
             self._paused = self._pauses and pruning.pruned and finite
 
     def end(self, outcome: str) -> None:
-        if self._saved is not None and outcome != "interrupted" and not self._paused:
+        left = self._begun or self._continues
+        if self._saved is not None and left and outcome != "interrupted" and not self._paused:
             self._saved.remove()
+
+    @property
+    def _continues(self) -> bool:
+        """Whether an earlier trial may have left a checkpoint."""
+        return "continues" in self._run.trial.user_attrs
 
     @property
     def _pauses(self) -> bool:
@@ -184,7 +192,8 @@ class Training(Estimation):
         """What saves the training, once it is known what it goes on from."""
         if self._saved is None:
             return None
-        if "continues" in self._run.trial.user_attrs:
+        self._begun = True
+        if self._continues:
             self._resumed = self._saved.read()
             self._run.note("resumed", self._resumed.as_json())
         return Checkpoints(

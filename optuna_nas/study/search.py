@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.names import file_name, sqlite_url
 from optuna_nas.study.begin import prepare
+from optuna_nas.study.bucket import place_of
 from optuna_nas.study.definition import Definition
 from optuna_nas.study.exhaustion import Exhaustion
 from optuna_nas.study.feasibility import Feasibility, look
@@ -58,7 +59,9 @@ class Search(Definition):
             networks train faster with 1, and never fight other workers for the cores.
         checkpoints: Folder from which a network that was paused, interrupted or lost is taken up
             again; by default `<name>.checkpoints` beside the study's SQLite file, or in the
-            working directory. None for no checkpoints.
+            working directory. Or `s3://bucket/prefix`, a bucket of S3 or of a server like it, from
+            which workers of other machines go on too; boto3 takes its endpoint and credentials
+            from `AWS_ENDPOINT_URL` and the like. None for no checkpoints.
         quota: Bytes that all checkpoints together may take; beyond them the oldest go, and those
             networks begin anew when they are taken up again. As many as there are by default.
         time_limit: Seconds that one trial may take; one that takes longer, as where a data loader
@@ -116,10 +119,15 @@ class Search(Definition):
             progress: Told after each trial that is measured anew, and of how many.
 
         Raises:
-            StudyError: The storage cannot be opened, or holds another search under this name.
+            StudyError: The storage cannot be opened, or holds another search under this name; or
+                the bucket for the checkpoints cannot be used.
+            NotInstalledError: What talks to such a bucket is missing.
         """
         directions = [o.direction for o in self.optimised]
         opened = connect(storage or sqlite_url(Path(file_name(self.name, ".db"))))
+        place = place_of(self.checkpoints, self.name, opened)
+        if place is not None:
+            place.check()
         with working(storage or opened):
             if remeasure:
                 measure_anew(self, opened, progress)

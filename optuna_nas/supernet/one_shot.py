@@ -25,7 +25,7 @@ from optuna_nas.objectives import STAGES
 from optuna_nas.samplers.proposing import check_least
 from optuna_nas.spaces import Joint
 from optuna_nas.spaces.draws import random_trials
-from optuna_nas.study.checkpoints import folder_of
+from optuna_nas.study.bucket import place_of
 from optuna_nas.study.description import describe
 from optuna_nas.study.estimator import Estimation, Estimator
 from optuna_nas.study.feasibility import caps
@@ -130,7 +130,6 @@ class OneShot(Estimator):
         if study._study_id in known and known[study._study_id].fingerprint == stored:
             return
         store = shared_weights(search)
-        folder = folder_of(search.checkpoints, study.study_name, study._storage)
         learn = partial(
             train,
             store,
@@ -141,7 +140,7 @@ class OneShot(Estimator):
             caps=[cap for cap in caps(search) if cap.stage == STAGES[0] and not cap.on_device],
             trainer={**search.trainer, **self.trainer},
             threads=search.threads,
-            folder=folder,
+            folder=place_of(search.checkpoints, study.study_name, study._storage),
             on_epoch=None if on_epoch is None else partial(on_epoch, None),
         )
         trained = learn(epochs=self.epochs, drawing=self.drawing)

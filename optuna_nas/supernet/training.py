@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from zlib import crc32
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from optuna.exceptions import StorageInternalError
 
 from optuna_nas import datasets
 from optuna_nas.exceptions import TrainingError
@@ -26,6 +28,7 @@ from optuna_nas.study.acceleration import precision
 from optuna_nas.study.budget import Budget
 from optuna_nas.study.checkpoints import Checkpoints, Saved
 from optuna_nas.study.description import describe, digest
+from optuna_nas.study.folder import Folder
 from optuna_nas.study.training import fit, seeded
 from optuna_nas.supernet.drawing import DRAWINGS, Drawing
 from optuna_nas.supernet.store import SharedWeights
@@ -37,6 +40,8 @@ CLIP = 1.0
 """Norm to which gradients are clipped: what networks of all sizes send differs widely."""
 KEY = "optuna_nas_store"
 
+_logger = logging.getLogger(__name__)
+
 Report = Callable[[int, Mapping[str, float]], None]
 """Told the epochs trained, and the mean `loss` of the last."""
 
@@ -47,7 +52,7 @@ class Trained(NamedTuple):
     Args:
         epochs: Epochs.
         seconds: Seconds of training; what was lost with a process is not counted.
-        file: Where the weights are; None for nowhere.
+        file: Where the weights are, or pass through to a bucket; None for nowhere.
     """
 
     epochs: int
@@ -67,7 +72,7 @@ def train(
     caps: Sequence[Objective] = (),
     trainer: Mapping[str, Any] = MappingProxyType({}),
     threads: int | None = None,
-    folder: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | Folder | None = None,
     on_epoch: Report | None = None,
 ) -> Trained:
     """Train the weights of all networks of a space at once; where that is done, load them.
@@ -88,7 +93,7 @@ def train(
         trainer: Further arguments of the Lightning Trainer. Gradients are clipped to a norm of 1
             where they say nothing else.
         threads: Threads that PyTorch may use; as many as it does by default.
-        folder: Where checkpoints and weights go; None for nowhere.
+        folder: Where checkpoints and weights go, such as a bucket; None for nowhere.
         on_epoch: Told of each epoch.
 
     Raises:
@@ -108,13 +113,14 @@ def train(
         **({"caps": [describe(cap) for cap in caps]} if caps else {}),
     }
     identity = digest(described)
-    place = None if folder is None else Path(folder).absolute()
+    place = Folder(Path(folder).absolute()) if isinstance(folder, str | os.PathLike) else folder
     name = f"supernet-{identity[:12]}"
-    file = None if place is None else place / f"{name}.pt"
+    file = f"{name}.pt"
     with _alone(place):
-        if file is not None and file.exists():
-            facts = store.load(file)
-            return Trained(int(facts["epochs"]), facts["seconds"], file)
+        if place is not None and (there := place.fetch(file)) is not None:
+            facts = store.load(there)
+            place.forget(file)
+            return Trained(int(facts["epochs"]), facts["seconds"], place.path / file)
         supernet = Supernet(store)
         watch = _Watch(supernet)
         steps = Paths(supernet, drawing, paths, seed, caps=caps)
@@ -140,11 +146,17 @@ def train(
             )
         except TrainingError as error:
             raise TrainingError(f"{error}. {_back(store, saved)}") from error
-        took = Trained(epochs, watch.seconds, file)
-        if file is not None and saved is not None:
-            store.save(file, epochs=epochs, seconds=took.seconds)
-            saved.remove()
-        return took
+        took = Trained(epochs, watch.seconds)
+        if place is None or saved is None:
+            return took
+        store.save(place.part(file), epochs=epochs, seconds=took.seconds)
+        try:
+            place.put(file)
+        except StorageInternalError as error:  # it can be trained on from its latest checkpoint
+            _logger.warning(f"{error}; going on with weights that only this process has")
+            return took
+        saved.remove()
+        return took._replace(file=place.path / file)
 
 
 def drawing_of(drawing: Drawing | str) -> Drawing:
@@ -214,19 +226,20 @@ class _Watch(Callback):
 
 def _back(store: SharedWeights, saved: Saved | None) -> str:
     """Put a store back to its last checkpoint, and say so."""
-    if saved is None or not saved.path.exists():
+    path = None if saved is None else saved.place.fetch(saved.file)
+    if path is None:
         return "There is no earlier checkpoint"
-    stored = torch.load(saved.path, map_location="cpu", weights_only=True)
+    stored = torch.load(path, map_location="cpu", weights_only=True)
     start = f"{stored[KEY]}."
     store.load_state_dict({key: stored["state_dict"][start + key] for key in store.state_dict()})
     return f"The weights are those of epoch {stored['epoch'] + 1}, the last good one, again"
 
 
 @contextmanager
-def _alone(folder: Path | None) -> Iterator[None]:
-    """Let no other process of this host train into the same folder."""
-    if folder is None:
+def _alone(place: Folder | None) -> Iterator[None]:
+    """Let no other process of this host train into the same place."""
+    if place is None:
         yield
         return
-    with host_lock(f"supernet-{crc32(str(folder).encode()):x}", float("inf")):
+    with host_lock(f"supernet-{crc32(str(place).encode()):x}", float("inf")):
         yield

@@ -1,9 +1,12 @@
+import math
+
 import optuna
 import pytest
 from histories import (
     check_constant_changes_nothing,
     check_equal_to_optunas,
     histories,
+    replay,
     study_with,
 )
 from hypothesis import given, settings
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from optuna.pruners import HyperbandPruner
 
 from optuna_nas.exceptions import DescriptionError
-from optuna_nas.pruners import ParetoHyperband, report, should_prune
+from optuna_nas.pruners import ParetoHyperband, report, should_prune, standings
 
 arguments = st.fixed_dictionaries(
     {
@@ -36,6 +39,26 @@ def test_with_one_objective_decisions_are_those_of_optuna(history, arguments, di
 def test_with_a_bootstrap_count_too(history, count, direction):
     ours, optunas = ParetoHyperband(1, 27, 3, count), HyperbandPruner(1, 27, 3, count)
     check_equal_to_optunas(ours, optunas, history, direction)
+
+
+@settings(deadline=None)
+@given(histories, st.integers(1, 3), directions, directions)
+def test_what_a_process_has_read_changes_no_decision(history, objectives, one, other):
+    def vector(value):
+        return [value, math.sin(50 * value), value % 0.7][:objectives]
+
+    names = [one, other, one][:objectives]
+    kept = replay(study_with(ParetoHyperband(1, 27), names), history, vector)
+    anew = study_with(ForgetfulHyperband(1, 27), names)
+    assert replay(anew, history, vector) == kept
+
+
+class ForgetfulHyperband(ParetoHyperband):
+    """Decides as a process that has just begun."""
+
+    def prune(self, study, trial):
+        standings._READ.clear()
+        return super().prune(study, trial)
 
 
 @settings(deadline=None, max_examples=200)

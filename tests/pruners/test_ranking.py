@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.study import StudyDirection
 
 from optuna_nas.pareto import hypervolume, on_front, rank
 from optuna_nas.pruners.ranking import (
     REFERENCE,
+    before_first,
     contributions,
-    first_among_best,
     layers_2d,
+    ranges,
     traded,
 )
+from optuna_nas.pruners.standings import Rung
 
 losses = st.one_of(
     st.integers(0, 4).map(float), st.floats(-1e6, 1e6), st.sampled_from([math.inf, -math.inf])
@@ -23,6 +26,17 @@ def points(objectives, most=30):
     return st.lists(st.tuples(*[losses] * objectives), min_size=1, max_size=most).map(
         lambda rows: np.array(rows, dtype=float)
     )
+
+
+def rung_with(rows):
+    rung = Rung([StudyDirection.MINIMIZE] * rows.shape[1])
+    for number, row in enumerate(rows.tolist()):
+        rung.put(number, number, row)
+    return rung
+
+
+def first_among_best(rows, quota):
+    return rung_with(rows[1:]).has_among_best(rows[0].tolist(), quota)
 
 
 def promoted(rows, quota):
@@ -47,7 +61,7 @@ def test_a_constant_objective_changes_nothing(rows, constant, quota):
 @settings(deadline=None)
 @given(st.integers(1, 4).flatmap(points), st.integers(1, 30))
 def test_better_layers_come_first_and_fill_the_quota(rows, quota):
-    chosen, layers = promoted(rows, quota), rank(traded(rows))
+    chosen, layers = promoted(rows, quota), rank(traded(rows, ranges(rows)))
     assert chosen.sum() >= min(quota, len(rows))
     last = layers[chosen].max()
     assert chosen[layers < last].all()
@@ -61,12 +75,34 @@ def test_what_dominates_a_promoted_point_is_promoted(rows, quota):
         assert chosen[(rows <= point).all(axis=1)].all()
 
 
+@settings(deadline=None)
+@given(st.integers(2, 4).flatmap(points), st.integers(1, 30))
+def test_decisions_are_those_of_the_definition(rows, quota):
+    seen = traded(rows, ranges(rows))
+    layers = rank(seen)
+    layer = seen[layers == layers[0]]  # the first point comes first
+    free = quota - (layers < layers[0]).sum()
+    chosen = free > 0 and (len(layer) <= free or before_first(layer, ranges(seen)) < free)
+    assert first_among_best(rows, quota) == chosen
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4).flatmap(points), st.integers(2, 4))
+def test_a_rung_that_grows_decides_as_one_that_is_read_at_once(rows, factor):
+    grown = rung_with(rows[:0])
+    for place, row in enumerate(rows.tolist()):
+        quota = max((place + 1) // factor, 1)
+        at_once = rung_with(rows[:place]).has_among_best(row, quota)
+        assert grown.has_among_best(row, quota) == at_once
+        grown.put(place, place, row)
+
+
 def test_a_tenth_of_one_range_is_given_up_for_the_whole_of_another():
     cheapest, ends = [1.0, 0.0], [[0.0, 1.0]]
     for latency, dominates in ((0.04, True), (0.06, False)):
         better = [0.5, latency]  # better by half the range of the first objective
         rows = np.array([cheapest, better, *ends])
-        assert (rank(traded(rows))[0] == 1) == dominates
+        assert (rank(traded(rows, ranges(rows)))[0] == 1) == dominates
 
 
 @settings(deadline=None)

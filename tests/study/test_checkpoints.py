@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.study import checkpoints
-from optuna_nas.study.checkpoints import folder_of
+from optuna_nas.study.folder import folder_of
 
 EPOCHS = 5
 X = torch.randn(96, 6, generator=torch.Generator().manual_seed(0))
@@ -91,6 +91,10 @@ WEIGHTS = nas.objectives.Metric(
 
 @pytest.fixture
 def search() -> nas.Search:
+    return described()
+
+
+def described(**changes) -> nas.Search:
     return nas.Search(
         name="saved",
         space=space,
@@ -100,6 +104,7 @@ def search() -> nas.Search:
         fidelity=nas.Budget(epochs=(1, EPOCHS)),
         sampler="predictor",
         pruner=nas.pruners.FreezeThaw([2, 4]),
+        **changes,
     )
 
 
@@ -354,7 +359,7 @@ def test_a_process_killed_while_it_saves_leaves_the_checkpoint_before(
         moved.append(os.rename(source, target))
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.os, "replace", replace_once)
+        patch.setattr(os, "replace", replace_once)
         with pytest.raises(KeyboardInterrupt):
             run(plain, url)
     assert sorted(path.suffix for path in folder.iterdir()) == [".ckpt", ".part"]

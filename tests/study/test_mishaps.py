@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError, TrainingError
 from optuna_nas.model import Classifier
-from optuna_nas.study.checkpoints import evict
+from optuna_nas.study.folder import Folder
 from optuna_nas.study.mishaps import in_smaller_steps, is_out_of_memory, within
 
 X = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
@@ -142,9 +142,9 @@ def test_the_oldest_checkpoints_go_where_they_take_too_much(tmp_path, caplog) ->
         path = tmp_path / f"{name}.ckpt"
         path.write_bytes(b"x" * 100)
         os.utime(path, (1e9 - age, 1e9 - age))
-    evict(tmp_path / "latest.ckpt", 250)
+    Folder(tmp_path).evict("latest.ckpt", 250)
     assert {path.stem for path in tmp_path.glob("*.ckpt")} == {"latest", "young"}
-    evict(tmp_path / "latest.ckpt", 50)
+    Folder(tmp_path).evict("latest.ckpt", 50)
     assert not list(tmp_path.glob("*.ckpt"))
     assert "more than the quota" in caplog.text
 

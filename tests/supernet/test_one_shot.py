@@ -24,6 +24,7 @@ from optuna_nas.exceptions import (
     StudyError,
     TrainingError,
 )
+from optuna_nas.finalists.shared import weights_file
 from optuna_nas.objectives import FLOPs, Latency, Parameters, ValidationLoss
 from optuna_nas.spaces import Joint
 from optuna_nas.study.record import records
@@ -219,6 +220,28 @@ def test_a_study_is_held_to_its_weights(url, folder) -> None:
     study.set_user_attr("supernet", {**study.user_attrs["supernet"], "weights": "0" * 64})
     with pytest.raises(StudyError, match="expected the supernet of study 'shared'"):
         search().run(trials=1, storage=url)
+
+
+def test_a_supernet_in_a_bucket_is_that_of_another_host_too(s3, tmp_path) -> None:
+    """Both hosts reach the study; nothing that the first leaves on its disk is on the second."""
+
+    def stored() -> list[str]:
+        found = s3.list_objects_v2(Bucket="nas-test").get("Contents", ())
+        return [one["Key"] for one in found]
+
+    storage = f"sqlite:///{tmp_path}/s.db"
+    study = search(checkpoints="s3://nas-test/one").run(trials=2, storage=storage)
+    (key,) = stored()
+    assert key == f"one/shared.checkpoints/{study.user_attrs['supernet']['file']}"
+    assert not list(tmp_path.glob("*.checkpoints"))
+    seen, on_epoch = told()
+    other = search(checkpoints="s3://nas-test/one")
+    assert len(other.run(trials=1, storage=storage, on_epoch=on_epoch).trials) == 3
+    assert seen == []
+    assert weights_file(other, study).name == Path(key).name
+    s3.delete_object(Bucket="nas-test", Key=key)
+    with pytest.raises(StudyError, match="in s3://nas-test/one"):
+        weights_file(other, study)
 
 
 def test_without_checkpoints_the_supernet_stays_in_memory(url, folder) -> None:

@@ -79,9 +79,11 @@ def run(
         (finished twice), `stuck` (running or waiting when all had time to end), `given_up` (killed
         with their process too often); `refused`, how often a worker could not write; `epochs`
         trained, `epochs_repeated` (trained already by the network's killed trials),
-        `epochs_repeated_max` of one kill; `recovery_seconds_max`, from a kill until another worker
-        goes on with the network; `front_equal`, whether the front is that of the measurements in
-        the records; and `told`, what is wrong with single trials.
+        `epochs_repeated_max` of one kill; `epochs_unsaved` and `epochs_unsaved_max`, the same of
+        networks of which a checkpoint could not be written, as on a full disk;
+        `recovery_seconds_max`, from a kill until another worker goes on with the network;
+        `front_equal`, whether the front is that of the measurements in the records; and `told`,
+        what is wrong with single trials.
 
     Raises:
         SearchStopped: Workers end by themselves, more often than faults explain.

@@ -34,7 +34,8 @@ from optuna_nas.exceptions import SearchStopped
 from optuna_nas.spaces import MLP
 from optuna_nas.study import Budget, Search
 from optuna_nas.study.lease import unfinished
-from optuna_nas.study.storages.opening import masked
+from optuna_nas.study.storages.opening import connect, masked
+from optuna_nas.study.storages.patience import PATIENCE
 
 __all__ = ["run", "table"]
 
@@ -274,4 +275,5 @@ def _work(url: str, name: str, folder: Path) -> None:
             raise KeyboardInterrupt
 
     with suppress(KeyboardInterrupt):
-        _search(name, folder).run(10**6, url, callbacks=[on_end], on_epoch=on_epoch)
+        storage = connect(url, PATIENCE)
+        _search(name, folder).run(10**6, storage, callbacks=[on_end], on_epoch=on_epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -93,23 +94,34 @@ def _trained(trial: FrozenTrial) -> bool:
 
 
 def _repeated(lineages: Lineages, trials: list[FrozenTrial], folder: Path) -> dict[str, int]:
-    """Epochs that were trained more than once in a network's lineage."""
+    """Epochs that were trained more than once in a network's lineage.
+
+    Those of networks of which a checkpoint could not be written are counted apart.
+    """
+    unsaved = {root for path in folder.glob("*.refused") for root in _unsaved(path.read_text())}
     by_trial: dict[int, list[int]] = defaultdict(list)
     for path in folder.glob("*.epochs"):
         for line in path.read_text().splitlines():
             number, epoch = map(int, line.split())
             by_trial[number].append(epoch)
     seen: dict[int, set[int]] = defaultdict(set)
-    again = []
+    again: dict[bool, list[int]] = {False: [], True: []}
     for number in sorted(by_trial):
-        known = seen[lineages.root(trials[number])]
-        again.append(len(known.intersection(by_trial[number])))
-        known.update(by_trial[number])
+        root = lineages.root(trials[number])
+        again[root in unsaved].append(len(seen[root].intersection(by_trial[number])))
+        seen[root].update(by_trial[number])
     return {
         "epochs": sum(map(len, by_trial.values())),
-        "epochs_repeated": sum(again),
-        "epochs_repeated_max": max(again, default=0),
+        "epochs_repeated": sum(again[False]),
+        "epochs_repeated_max": max(again[False], default=0),
+        "epochs_unsaved": sum(again[True]),
+        "epochs_unsaved_max": max(again[True], default=0),
     }
+
+
+def _unsaved(log: str) -> Iterator[int]:
+    """First trials of the networks of which a checkpoint could not be written."""
+    return (int(root) for root in re.findall(r"^cannot save .*?(\d+)-\w+-\w+\.ckpt:", log, re.M))
 
 
 def _recoveries(trials: list[FrozenTrial], killed: Mapping[int, float]) -> Iterator[float]:

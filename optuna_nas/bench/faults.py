@@ -34,7 +34,8 @@ from optuna_nas.exceptions import SearchStopped
 from optuna_nas.spaces import MLP
 from optuna_nas.study import Budget, Search
 from optuna_nas.study.lease import unfinished
-from optuna_nas.study.storages.opening import masked
+from optuna_nas.study.storages.opening import connect, masked
+from optuna_nas.study.storages.patience import PATIENCE
 
 __all__ = ["run", "table"]
 
@@ -79,9 +80,11 @@ def run(
         (finished twice), `stuck` (running or waiting when all had time to end), `given_up` (killed
         with their process too often); `refused`, how often a worker could not write; `epochs`
         trained, `epochs_repeated` (trained already by the network's killed trials),
-        `epochs_repeated_max` of one kill; `recovery_seconds_max`, from a kill until another worker
-        goes on with the network; `front_equal`, whether the front is that of the measurements in
-        the records; and `told`, what is wrong with single trials.
+        `epochs_repeated_max` of one kill; `epochs_unsaved` and `epochs_unsaved_max`, the same of
+        networks of which a checkpoint could not be written, as on a full disk;
+        `recovery_seconds_max`, from a kill until another worker goes on with the network;
+        `front_equal`, whether the front is that of the measurements in the records; and `told`,
+        what is wrong with single trials.
 
     Raises:
         SearchStopped: Workers end by themselves, more often than faults explain.
@@ -272,4 +275,5 @@ def _work(url: str, name: str, folder: Path) -> None:
             raise KeyboardInterrupt
 
     with suppress(KeyboardInterrupt):
-        _search(name, folder).run(10**6, url, callbacks=[on_end], on_epoch=on_epoch)
+        storage = connect(url, PATIENCE)
+        _search(name, folder).run(10**6, storage, callbacks=[on_end], on_epoch=on_epoch)

@@ -28,8 +28,8 @@ from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import delete, insert, select
 
-from optuna_nas.study.storages.journal import RedisJournal
 from optuna_nas.study.storages.opening import JOURNALS, connect
+from optuna_nas.study.storages.redis_journal import RedisJournal
 
 __all__ = ["SPACE", "Place", "filled", "finished_trial", "opened", "values_of"]
 

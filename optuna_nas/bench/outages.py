@@ -42,6 +42,7 @@ class Proxy:
         self._open: list[socket.socket] = []
         self._flows = threading.Event()
         self._flows.set()
+        self._loses = False
         self.refusing = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -69,6 +70,10 @@ class Proxy:
         """Hold all bytes back, or let them pass again."""
         (self._flows.clear if hangs else self._flows.set)()
 
+    def lose_an_answer(self) -> None:
+        """Cut all connections when the server answers next; of the answer nothing arrives."""
+        self._loses = True
+
     def close(self) -> None:
         """Be no more."""
         self._listener.close()
@@ -86,13 +91,16 @@ class Proxy:
                 continue
             server = socket.create_connection(self._server)
             self._open += [client, server]
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+            for ends in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 self._flows.wait()
+                if answers and self._loses:
+                    self._loses = False
+                    self.cut()
                 target.sendall(data)
         for connection in (source, target):
             with suppress(OSError):

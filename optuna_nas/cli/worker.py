@@ -17,6 +17,9 @@ from optuna_nas.exceptions import StudyError
 if TYPE_CHECKING:
     from optuna_nas.study.workers import Workers
 
+WAIT_SECONDS = 300.0
+"""How long the storage of a study that somebody began may be away."""
+
 
 @main.command()
 @click.option(
@@ -53,7 +56,7 @@ def worker(
 
     The study says which file describes it. Nothing that is stored is run: the file must be on
     this machine, and be the same. OPTUNA_NAS_STORAGE may give the URL, so that no password is in
-    the list of processes.
+    the list of processes. A storage that does not answer is waited for, five minutes at most.
 
     \b
     optuna-nas worker --storage postgresql://me@host/nas --study digits_cnn
@@ -61,9 +64,10 @@ def worker(
     """
     from optuna_nas.study.loop import begun
     from optuna_nas.study.resuming import load
+    from optuna_nas.study.storages.opening import connect
     from optuna_nas.study.workers.source import find
 
-    stored = load(name, storage)
+    stored = load(name, connect(storage, WAIT_SECONDS))
     path, smoke = find(stored, file)
     search = load_search(path, smoke)
     if search.name != name:

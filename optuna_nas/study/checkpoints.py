@@ -34,6 +34,10 @@ EVERY_SECONDS = 5.0
 """Least time between two checkpoints of a training that goes on."""
 SHARE = 0.02
 """Most of its time that a training spends on such checkpoints."""
+DOUBLED_SECONDS = 0.1
+"""Least time between two checkpoints of a training that is twice as long as at the last."""
+DOUBLED_SHARE = 0.1
+"""Most of the time since the last checkpoint that such a checkpoint takes."""
 
 _logger = logging.getLogger(__name__)
 
@@ -118,7 +122,11 @@ class Checkpoints(Checkpoint):
     """Saves a training at the end of an epoch, and restores what Lightning leaves out.
 
     It saves where the pruner pauses the training, and else now and then: so seldom that it costs
-    no more than `SHARE` of the time. What cannot be saved goes on unsaved, with a warning.
+    no more than `SHARE` of the time. Where a training is short, or costly to save, it saves
+    whenever the epochs trained have doubled, unless that takes more than `DOUBLED_SHARE`: a
+    process that dies takes no more than half of a training with it, and that is at most what
+    lies between two rungs, at whichever epochs a pruner has them. What cannot be saved goes on
+    unsaved, with a warning.
 
     Args:
         saved: Where to.
@@ -143,6 +151,7 @@ class Checkpoints(Checkpoint):
         self._pauses = pauses
         self._at = time.monotonic()
         self._cost = 0.0
+        self._epochs = resumed.epochs  # at the last checkpoint
         self._random = RandomState()
         self._stored: dict[str, Any] = {}
 
@@ -188,11 +197,14 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, where it is worth it."""
-        due = time.monotonic() - self._at > max(EVERY_SECONDS, self._cost / SHARE)
+        since, epochs = time.monotonic() - self._at, trainer.current_epoch + 1
+        due = since > max(EVERY_SECONDS, self._cost / SHARE)
+        if epochs >= 2 * self._epochs:
+            due |= since > max(DOUBLED_SECONDS, self._cost / DOUBLED_SHARE)
         if trainer.strategy.broadcast(self._pauses if self._pruning.pruned else due):
-            self._save(trainer)
+            self._save(trainer, epochs)
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, epochs: int) -> None:
         started = time.monotonic()
         place, file = self._saved.place, self._saved.file
         try:
@@ -202,6 +214,7 @@ class Checkpoints(Checkpoint):
                 place.put(file)  # whoever dies leaves the one before
                 if self._quota is not None:
                     place.evict(file, self._quota)
+            self._epochs = epochs
         except TrainingError:  # such as one that says that the trial's time is over
             raise
         except Exception as error:  # a full disk, or a state of the user's that cannot be pickled

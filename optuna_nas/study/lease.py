@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nas.locks import host_lock
 from optuna_nas.pruners.curve import PREFIX
+from optuna_nas.study.ending import told
 from optuna_nas.study.storages.patience import answered
 
 __all__ = [
@@ -161,15 +162,16 @@ def release(study: optuna.Study, key: str) -> None:
 def requeue(study: optuna.Study) -> list[int]:
     """Put trials that were lost or interrupted back into the queue, with their parameters.
 
-    The new trial says in its user attribute `continues` which trial it takes up again. A network
-    that took its process with it `MAX_LOSSES` times, and got no further, is left alone.
+    One whose process died when all was in its record, and only its end not told, is ended. A new
+    trial says in its user attribute `continues` which trial it takes up again. A network that
+    took its process with it `MAX_LOSSES` times, and got no further, is left alone.
 
     Returns:
         Numbers of the trials that were put back.
     """
     with host_lock(f"requeue-{crc32(study.study_name.encode()):x}", timeout=60.0):
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if abandoned(study, trial):
+            if abandoned(study, trial) and not told(study, trial):
                 _mark_lost(study, trial)
         left = unfinished(study.get_trials(deepcopy=False))
         for trial in left:

@@ -52,9 +52,25 @@ def test_a_network_taken_up_again_is_finished_once(study, tmp_path: Path) -> Non
     assert (found["epochs"], found["epochs_repeated"], found["epochs_repeated_max"]) == (6, 2, 2)
     assert 0 <= found["recovery_seconds_max"] < 60
     assert found["front_equal"]
+    assert (found["epochs_unsaved"], found["epochs_unsaved_max"]) == (0, 0)
     console = Console(record=True, width=100)
     console.print(faults.table({"storage": "sqlite", "workers": 1, "kills_done": 1, **found}))
     assert "epochs repeated" in console.export_text()
+
+
+def test_epochs_lost_where_no_checkpoint_could_be_written_are_counted_apart(
+    study, tmp_path: Path
+) -> None:
+    lost = ended(study, "lost", "a")
+    again = ended(study, "trained", "a", lost)
+    (tmp_path / "7.epochs").write_text(f"{lost} 1\n{lost} 2\n")
+    (tmp_path / "8.epochs").write_text(f"{again} 1\n{again} 2\n{again} 3\n")
+    (tmp_path / "7.refused").write_text(
+        f"cannot save /tmp/c/{lost}-0123456789ab-0000ffff.ckpt: OSError: too large; going on\n"
+    )
+    found = account(study, tmp_path, {7: time.time()})
+    assert (found["epochs_unsaved"], found["epochs_unsaved_max"], found["refused"]) == (2, 2, 1)
+    assert (found["epochs_repeated"], found["epochs_repeated_max"]) == (0, 0)
 
 
 def test_what_goes_wrong_is_counted_and_told(study, tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ import optuna_nas as nas
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.study import checkpoints
 from optuna_nas.study.folder import folder_of
+from optuna_nas.study.lease import LEASE, requeue
 
 EPOCHS = 5
+NAMES = ("accuracy", "weights")
 X = torch.randn(96, 6, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] + X[:, 1] > 0).long()
 
@@ -264,6 +266,52 @@ class Tuned(Recipe):
         return super().training_step(batch, batch_idx)
 
 
+@pytest.mark.parametrize(("reached", "saved"), [(1, 1), (2, 2), (3, 2), (4, 4)])
+def test_no_more_than_half_of_a_training_is_lost_however_short_it_is(
+    plain, url, folder, monkeypatch, reached: int, saved: int
+) -> None:
+    """Rungs lie a factor of two apart or more, so no more than what lies between two of them."""
+    monkeypatch.setattr(checkpoints, "EVERY_SECONDS", float("inf"))
+    monkeypatch.setattr(checkpoints, "DOUBLED_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "DOUBLED_SHARE", float("inf"))
+    monkeypatch.setattr(Stop, "how", interrupt)
+    Stop.at = reached
+    with pytest.raises(KeyboardInterrupt):
+        run(plain, url)
+    again = plain.run(trials=1, storage=url).trials[-1]
+    assert again.user_attrs["resumed"] == {"epochs": saved}
+    assert again.values == in_one_go(plain).values
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_what_was_trained_but_not_told_is_told_and_not_trained_again(
+    plain, url, folder, monkeypatch, pruned: bool
+) -> None:
+    """Its checkpoint is gone by then."""
+    if pruned:
+        pruner = nas.pruners.ParetoSuccessiveHalving(2, 2, bootstrap_count=5)
+        plain = replace(plain, pruner=pruner)
+    study = plain.study(url)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", killed)
+        with pytest.raises(KeyboardInterrupt):
+            plain.run(trials=1, storage=url)
+    (trial,) = study.trials
+    assert trial.state == TrialState.RUNNING and not folder.exists()
+    held = {**trial.system_attrs[LEASE], "pid": 2**22 + 1}
+    study._storage.set_trial_system_attr(trial._trial_id, LEASE, held)
+    assert requeue(study) == []
+    (trial,) = study.trials
+    assert trial.state == (TrialState.PRUNED if pruned else TrialState.COMPLETE)
+    found = [trial.user_attrs["measurements"].get(n, {}).get("value") for n in NAMES]
+    assert trial.values == (None if pruned else found)
+
+
 def test_an_interrupted_training_goes_on_with_its_hyperparameters(
     plain, url, often, monkeypatch
 ) -> None:
@@ -430,6 +478,7 @@ def test_what_is_not_taken_up_again_leaves_no_checkpoint(
 
 def test_short_trainings_save_nothing_but_what_is_paused(plain, url, monkeypatch) -> None:
     saved = []
+    monkeypatch.setattr(checkpoints, "DOUBLED_SECONDS", 60.0)
     monkeypatch.setattr(lightning.Trainer, "save_checkpoint", lambda *_: saved.append(1))
     run(plain, url)
     assert not saved

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from optuna_nas.cli import main
+from optuna_nas.study.storages import opening
 
 STUDY = """
 from little import little
@@ -50,10 +51,26 @@ def test_code_that_differs_is_refused_before_it_runs(storage: str) -> None:
     assert "it ran')" in result.stderr and re.search(r"^\s+\+raise", result.stderr, re.M)
 
 
-def test_what_is_missing_is_said(storage: str) -> None:
+def test_what_is_missing_is_said(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optuna_nas.cli.worker.WAIT_SECONDS", 0.0)
     result = call("worker", "--study", "joined", "--storage", storage)
     assert result.exit_code == 2 and "got no joined.py" in result.stderr
     result = call("worker", "--study", "other", "--storage", storage)
     assert result.exit_code == 2 and "joined" in result.stderr
     result = call("worker", "--study", "joined", "--storage", "mysql+pymysql://u:pw@127.0.0.1:1/d")
     assert result.exit_code == 2 and "u:***@" in result.stderr and "pw@" not in result.output
+
+
+def test_a_worker_waits_for_a_storage_that_is_away(storage: str, monkeypatch, caplog) -> None:
+    Path("joined.py").write_text(STUDY)
+    away, opened = iter([ConnectionError("it restarts")]), opening._open
+
+    def restarting(url: str) -> optuna.storages.BaseStorage:
+        for error in away:
+            raise error
+        return opened(url)
+
+    monkeypatch.setattr(opening, "_open", restarting)
+    result = call("worker", "--study", "joined", "--storage", storage, "--until", 1)
+    assert result.exit_code == 0, result.output
+    assert "it restarts; trying for 300 s" in caplog.text

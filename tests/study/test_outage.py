@@ -1,8 +1,10 @@
 """A database that goes away for a while, and a network that hangs: no trial is lost."""
 
+import multiprocessing
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import cloudpickle
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -17,8 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from optuna_nas.bench.outages import Proxy
+from optuna_nas.exceptions import StudyError
 from optuna_nas.study.storages import patience
 from optuna_nas.study.storages.opening import connect
+from optuna_nas.study.workers import worker
 from optuna_nas.study.workers.interrupts import Interrupts
 
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
@@ -91,6 +96,38 @@ def test_a_server_that_refuses_for_a_while_is_waited_for(proxy, study) -> None:
     timer.join()
     (only,) = stored(study)
     assert (only.state, only.values, set(only.params)) == (TrialState.COMPLETE, [1.0], {"x"})
+
+
+def test_a_worker_that_begins_in_an_outage_waits(proxy, study, monkeypatch, caplog) -> None:
+    """Its parent has reached the database, and has sent it the storage."""
+    begun: list[list[str]] = []
+
+    def begin(search: None, storage: optuna.storages.BaseStorage, *_: object) -> None:
+        begun.append(optuna.get_all_study_names(storage))
+        storage._backend.engine.dispose()
+
+    monkeypatch.setattr(worker, "_serve", begin)
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        ours.send((sys.path, (0, 0)))
+        ours.send_bytes(cloudpickle.dumps((None, study._storage)))
+        proxy.refusing = True
+        proxy.cut()
+        threading.Timer(0.5, setattr, (proxy, "refusing", False)).start()
+        worker.serve(theirs)
+        assert not ours.poll()  # it tells of no death
+    assert len(begun) == 1 and study.study_name in begun[0]
+    assert "trying for" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", ["/no-such-database", "-no-such-host.invalid:5432/test"])
+def test_what_is_wrong_with_a_url_is_told_at_once(proxy, monkeypatch, wrong: str) -> None:
+    monkeypatch.setattr(patience, "_sleep", lambda *_: pytest.fail("it waits"))
+    url = urlsplit(POSTGRESQL)
+    where, _, name = wrong.partition("/")
+    netloc = f"{url.username}@{where or url.netloc.rpartition('@')[2]}"
+    with pytest.raises(StudyError, match="cannot use the storage"):
+        connect(url._replace(netloc=netloc, path=name).geturl(), seconds=60.0)
 
 
 def test_a_network_that_hangs_only_delays(proxy: Proxy, study: optuna.Study) -> None:

@@ -14,8 +14,9 @@ from optuna.exceptions import StorageInternalError
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.resuming import check_schema, hold_to, load, mark
 from optuna_nas.study.storages.chunks import joined, pieces
-from optuna_nas.study.storages.journal import FileJournal, RedisJournal
+from optuna_nas.study.storages.journal import FileJournal
 from optuna_nas.study.storages.opening import connect, failed_storage, masked
+from optuna_nas.study.storages.redis_journal import RedisJournal
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,7 @@ def test_a_redis_that_does_not_answer_is_an_error_of_the_storage(absent) -> None
     if find_spec("redis") is None:
         absent('no Redis: pip install "optuna-nas[redis]"')
     journal = RedisJournal("redis://127.0.0.1:1")
+    journal.patience.seconds = 0.0
     with pytest.raises(StorageInternalError, match="cannot use the journal"):
         list(journal.read_logs(0))
     with pytest.raises(StorageInternalError, match="cannot use the journal"):

@@ -1,4 +1,4 @@
-"""Optuna's journals, in a file and in Redis, that neither a crash nor a stranger spoils."""
+"""Optuna's journal in a file, which no crash spoils."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from io import RawIOBase
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import get_lock_file
 
 from optuna_nas.study.storages.journal_lock import MortalLock
 from optuna_nas.study.storages.patience import Patience
 
-__all__ = ["FileJournal", "RedisJournal"]
+__all__ = ["FileJournal"]
 
 BLOCK = 1 << 20
 
@@ -63,29 +63,6 @@ class FileJournal(JournalFileBackend):
             yield from super().read_logs(log_number_from)
 
 
-class RedisJournal(JournalRedisBackend):
-    """A journal in Redis, read line by line.
-
-    Optuna keeps snapshots there as pickles, and unpickling what others may have written runs
-    their code; so there are none.
-    """
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with _as_a_storage_error(_redis_error()):
-            super().append_logs(logs)
-
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        with _as_a_storage_error(_redis_error()):
-            yield from super().read_logs(log_number_from)
-
-    def save_snapshot(self, snapshot: bytes) -> None:
-        """Keep nothing."""
-
-    def load_snapshot(self) -> bytes | None:
-        """None: the journal is read from its start."""
-        return None
-
-
 @contextmanager
 def _as_a_storage_error(kind: type[Exception]) -> Iterator[None]:
     """Raise what a journal cannot help as Optuna's databases do: no trial is to blame for it."""
@@ -93,12 +70,6 @@ def _as_a_storage_error(kind: type[Exception]) -> Iterator[None]:
         yield
     except kind as error:
         raise StorageInternalError(f"cannot use the journal: {error}") from error
-
-
-def _redis_error() -> type[Exception]:
-    from redis.exceptions import RedisError
-
-    return RedisError
 
 
 def _appending(path: str, flags: int) -> int:

@@ -6,16 +6,16 @@ import importlib
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import (
     BaseStorage,
-    GrpcStorageProxy,
     InMemoryStorage,
     JournalStorage,
     RDBStorage,
@@ -30,10 +30,13 @@ from sqlalchemy.exc import (
 
 from optuna_nas.exceptions import StudyError
 from optuna_nas.study.storages.chunks import ChunkedStorage
-from optuna_nas.study.storages.journal import FileJournal, RedisJournal
+from optuna_nas.study.storages.journal import FileJournal
+from optuna_nas.study.storages.patience import PATIENCE, Passing, Patience
+from optuna_nas.study.storages.proxied import Proxied
+from optuna_nas.study.storages.redis_journal import RedisJournal
 from optuna_nas.study.storages.relational import Relational
 
-__all__ = ["connect", "failed_storage", "in_memory", "masked", "working"]
+__all__ = ["connect", "failed_storage", "in_memory", "masked", "patiently", "working"]
 
 JOURNALS = (".log", ".journal")
 """Endings of the files that are made as journals."""
@@ -49,19 +52,30 @@ SERVER_SECONDS = 10.0
 """How long the server of a gRPC proxy may take to answer."""
 MAKING_SECONDS = 2.0
 """How long another process may take to make the tables of a new database."""
+WRONG = (
+    "authentication|password|denied|not permitted|no pg_hba|unknown database|does not exist"
+    "|translate host|not known|name resolution|no address|no such table|unable to open"
+)
+"""What is wrong with a URL, by the words of drivers: it will be so later, too."""
 DRIVERS = ("grpc", "redis", "sqlalchemy")
 """Packages whose errors are those of storages."""
 EXTRAS = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "grpc": "grpc"}
 
+T = TypeVar("T")
 
-def connect(storage: str | BaseStorage) -> BaseStorage:
+
+def connect(storage: str | BaseStorage, seconds: float = 0.0) -> BaseStorage:
     """Open a storage given by its URL, as Optuna's command line does.
+
+    One that does not answer is an error at once: its URL may be wrong. Whoever knows that it was
+    there may wait; but not for a host of an unknown name, nor with a password that is refused.
 
     Args:
         storage: A database as SQLAlchemy names it (`sqlite:///`, `postgresql://`,
             `mysql+pymysql://`), `redis://host:port`, the path of a journal file, which is made
             where it ends in `.log` or `.journal`, or `grpc://host:port` of Optuna's proxy; or an
             Optuna storage.
+        seconds: How long it may be away.
 
     Raises:
         StudyError: The URL is none of these, its driver is not installed, nothing answers there,
@@ -72,7 +86,7 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
     name = masked(storage)
     try:
         with working(storage):
-            return _open(storage)
+            return patiently(partial(_open, storage), seconds)
     except ImportError as error:
         extra = EXTRAS.get(_scheme(name), _scheme(name) or "all")
         raise StudyError(
@@ -87,6 +101,28 @@ def connect(storage: str | BaseStorage) -> BaseStorage:
         ) from error
     except RuntimeError as error:  # its tables are those of another version of Optuna
         raise StudyError(f"cannot use the storage {name}: {masked(str(error))}") from error
+
+
+def patiently(work: Callable[[], T], seconds: float) -> T:
+    """Do something that reaches a storage for the first time.
+
+    Args:
+        work: May be done again, while what is reached does not answer.
+        seconds: For how long.
+
+    Raises:
+        StorageInternalError: It does not answer in that time.
+    """
+
+    def reached() -> T:
+        try:
+            return work()
+        except (OperationalError, ConnectionError, Passing) as error:
+            cause = error.__cause__ or error
+            kind = StorageInternalError if re.search(WRONG, str(cause), re.I) else Passing
+            raise kind(_first_line(cause)) from cause
+
+    return Patience(seconds)(reached)
 
 
 @contextmanager
@@ -164,12 +200,16 @@ def _made(kind: type[RDBStorage], url: str, **engine: Any) -> RDBStorage:
 
 def _redis(url: str) -> BaseStorage:
     importlib.import_module("redis")
-    return JournalStorage(RedisJournal(url))
+    journal = RedisJournal(url)
+    journal.patience.seconds = 0.0  # until it is known to be there
+    storage = JournalStorage(journal)
+    journal.patience.seconds = PATIENCE
+    return storage
 
 
 def _grpc(url: str) -> BaseStorage:
     host, _, port = url.removeprefix("grpc://").rstrip("/").rpartition(":")
-    storage = GrpcStorageProxy(host=host, port=int(port))
+    storage = Proxied(host=host, port=int(port))
     storage.wait_server_ready(SERVER_SECONDS)
     return storage
 

@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-__all__ = ["PATIENCE", "Patience", "answered", "is_passing"]
+__all__ = ["PATIENCE", "Passing", "Patience", "answered", "is_passing"]
 
 PATIENCE = 900.0
 """Seconds for which a database is tried again."""
@@ -34,6 +34,10 @@ interrupted = False
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class Passing(StorageInternalError):
+    """What a storage cannot do now, and may do soon: raised from what its driver says."""
 
 
 class Patience:
@@ -97,6 +101,8 @@ def answered(storage: BaseStorage) -> float:
 def is_passing(error: BaseException) -> bool:
     """Whether a storage may get over an error by itself, or by what its keeper does meanwhile."""
     cause = error.__cause__
+    if isinstance(error, Passing):
+        return True
     if isinstance(cause, OSError):
         return cause.errno in FULL
     if not isinstance(cause, DBAPIError):

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ import optuna
 
 from optuna_nas.exceptions import NASError
 from optuna_nas.study.loop import cheap_collection, run_trial
+from optuna_nas.study.storages.opening import patiently
+from optuna_nas.study.storages.patience import PATIENCE
 from optuna_nas.study.workers.interrupts import Interrupts
 from optuna_nas.study.workers.messages import Begun, Died, Epoch, Forward, Line, Ready
 
@@ -53,7 +56,8 @@ def serve(connection: Connection, check: Callable[[], None] = lambda: None) -> N
     try:
         paths, levels = line.receive()
         sys.path[:] = dict.fromkeys((*paths, *sys.path))
-        search, storage = pickle.loads(connection.recv_bytes())
+        # Whoever started this process has reached the storage, so it is waited for.
+        search, storage = patiently(partial(pickle.loads, connection.recv_bytes()), PATIENCE)
         _serve(search, storage, line, check, levels)
     except (EOFError, KeyboardInterrupt):
         return

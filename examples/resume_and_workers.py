@@ -29,6 +29,7 @@ if __name__ == "__main__":
     while not any("nas:step:1" in trial.system_attrs for trial in study.trials):
         time.sleep(0.05)
     worker.kill()  # in the middle of a training, as a power cut would
+    worker.wait()
     search.run(trials=4, storage=storage, workers=2)  # in two processes
     for trial in study.trials:  # the first was lost; a later one goes on with its network
         left = trial.user_attrs

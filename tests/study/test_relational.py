@@ -299,6 +299,7 @@ def test_patience_that_ran_out_is_back_with_the_storage(url: str) -> None:
     assert left[0] == tried - 1
     left[0] = 0
     storage.get_trial(trial)
+    storage.patience.seconds = 60.0
     left[0] = 2
     storage.get_trial(trial)
     assert left == [0]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import logging
 import math
 import random
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-__all__ = ["PATIENCE", "Passing", "Patience", "answered", "is_passing"]
+__all__ = ["PATIENCE", "Passing", "Patience", "answered", "is_passing", "try_again"]
 
 PATIENCE = 900.0
 """Seconds for which a database is tried again."""
@@ -91,6 +93,12 @@ class Patience:
                 return result
 
 
+def try_again(storage: type[BaseStorage], names: Iterable[str]) -> None:
+    """Have inherited methods of a class of storages, whose instances have a `patience`, use it."""
+    for name in names:
+        setattr(storage, name, _patient(getattr(storage, name)))
+
+
 def answered(storage: BaseStorage) -> float:
     """When (monotonic) a storage last answered again after an outage seen by this process."""
     places = storage, getattr(storage, "_backend", None)
@@ -110,6 +118,16 @@ def is_passing(error: BaseException) -> bool:
     if type(cause.orig).__module__.startswith("sqlite3"):
         return any(sign in str(cause.orig).lower() for sign in PASSING)
     return isinstance(cause, OperationalError | InterfaceError) or cause.connection_invalidated
+
+
+def _patient(method: Callable[..., T]) -> Callable[..., T]:
+    @wraps(method)
+    def tried(self: Any, *args: Any, **named: Any) -> T:
+        done: T = self.patience(partial(method, self, *args, **named))
+        return done
+
+    tried.__doc__ = inspect.getdoc(method)  # that of the storage that it overrides
+    return tried
 
 
 def _told(error: BaseException) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
-import inspect
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from optuna.storages import GrpcStorageProxy
 from optuna.storages._grpc.client import GrpcClientCache
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from optuna_nas.study.storages.patience import Passing, Patience
+from optuna_nas.study.storages.patience import Passing, Patience, try_again
 
 __all__ = ["Proxied"]
 
@@ -161,14 +160,4 @@ AGAIN = (
 """Methods that are Optuna's, but tried again."""
 
 
-def _tried_again(method: Callable[..., T]) -> Callable[..., T]:
-    @wraps(method)
-    def tried(self: Proxied, *args: Any, **named: Any) -> T:
-        return self.patience(partial(method, self, *args, **named))
-
-    tried.__doc__ = inspect.getdoc(method)  # that of the storage that it overrides
-    return tried
-
-
-for _name in AGAIN:
-    setattr(Proxied, _name, _tried_again(getattr(GrpcStorageProxy, _name)))
+try_again(Proxied, AGAIN)

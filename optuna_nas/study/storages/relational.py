@@ -12,81 +12,39 @@ from __future__ import annotations
 
 import atexit
 import copy
-import inspect
 import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial, wraps
-from itertools import chain
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
-    distribution_to_json,
 )
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb.models import (
     TrialModel,
-    TrialParamModel,
-    TrialSystemAttributeModel,
-    TrialUserAttributeModel,
-    TrialValueModel,
 )
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import delete, insert, update
+from sqlalchemy import update
 
-from optuna_nas.study.storages.chunks import ChunkedStorage, Pieces, pieces, whole
-from optuna_nas.study.storages.patience import Patience
+from optuna_nas.study.storages.chunks import ChunkedStorage, pieces, whole
+from optuna_nas.study.storages.held import Held, is_time
+from optuna_nas.study.storages.patience import Patience, try_again
 from optuna_nas.study.storages.sqlite import write_ahead
 
 __all__ = ["Relational"]
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-@dataclass
-class _Held:
-    """What waits to be written of one trial."""
-
-    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
-    user: dict[str, Any] = field(default_factory=dict)
-    system: dict[str, Any] = field(default_factory=dict)
-
-    def tables(self, cut: Pieces) -> Iterator[tuple[Any, Any, list[dict[str, Any]]]]:
-        """Table, the column by which its rows are told apart, and rows.
-
-        Args:
-            cut: Key and value of an attribute -> those of the pieces to store it in.
-        """
-        yield (
-            TrialParamModel,
-            TrialParamModel.param_name,
-            [
-                {
-                    "param_name": name,
-                    "param_value": value,
-                    "distribution_json": distribution_to_json(distribution),
-                }
-                for name, (value, distribution) in self.params.items()
-            ],
-        )
-        for model, attrs in (
-            (TrialUserAttributeModel, self.user),
-            (TrialSystemAttributeModel, self.system),
-        ):
-            parts = chain.from_iterable(cut(key, value) for key, value in attrs.items())
-            rows = [{"key": key, "value_json": json.dumps(part)} for key, part in parts]
-            yield model, model.key, rows
 
 
 class Relational(_CachedStorage):
@@ -118,7 +76,7 @@ class Relational(_CachedStorage):
         write_ahead(self._backend)
         self._cut = pieces if isinstance(self._backend, ChunkedStorage) else whole
         self.patience = Patience()
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, Held] = {}
         self._running: set[int] = set()  # trials that were seen here to run
         self._new: set[int] = set()  # of those, trials that were made here and not touched since
         self._writing = threading.RLock()
@@ -218,7 +176,7 @@ class Relational(_CachedStorage):
         for trial in trials:
             known.update(trial.distributions)
 
-    def _of(self, trial_id: int) -> _Held:
+    def _of(self, trial_id: int) -> Held:
         """What is held back of a trial that runs.
 
         Raises:
@@ -229,7 +187,7 @@ class Relational(_CachedStorage):
             self._running.add(trial_id)
         self._new.discard(trial_id)
         _HOLDING.add(self)
-        return self._held.setdefault(trial_id, _Held())
+        return self._held.setdefault(trial_id, Held())
 
     def _of_database(self) -> list[Relational]:
         """This storage, and those of its database that hold something back in this process."""
@@ -257,7 +215,7 @@ class Relational(_CachedStorage):
         """Write what is held back of a trial, and its state, in one transaction."""
         with self._writing:
             self._new.discard(trial_id)
-            held = self._held.get(trial_id, _Held())
+            held = self._held.get(trial_id, Held())
             if trial_id not in self._held and state is None:
                 return True
             try:
@@ -280,7 +238,7 @@ class Relational(_CachedStorage):
     def _transact(
         self,
         trial_id: int,
-        held: _Held,
+        held: Held,
         state: TrialState | None,
         values: Sequence[float] | None,
         now: datetime,
@@ -291,15 +249,12 @@ class Relational(_CachedStorage):
             locked = update(TrialModel).where(own).values(state=TrialModel.state)
             session.execute(locked.execution_options(synchronize_session=False))
             trial = TrialModel.find_or_raise_by_id(trial_id, session)
-            if trial.state == state and _is(trial.datetime_complete, now):
+            if trial.state == state and is_time(trial.datetime_complete, now):
                 return True  # it was written before the connection broke
             _check_open(cast("FrozenTrial", trial))
             if state == TrialState.RUNNING and trial.state != TrialState.WAITING:
                 return False
-            for model, key, rows in held.tables(self._cut):
-                _put(session, model, trial_id, key, rows)
-            if values is not None:
-                _put(session, TrialValueModel, trial_id, TrialValueModel.objective, _rows(values))
+            held.put(session, trial_id, self._cut, values)
             if state is not None:
                 trial.state = state
                 if state == TrialState.RUNNING:
@@ -315,29 +270,6 @@ def _check_open(trial: FrozenTrial) -> None:
             f"expected trial {trial.number} to run still, but it has ended ({trial.state.name}), "
             "so nothing of it can change"
         )
-
-
-def _put(session: Any, model: Any, trial_id: int, key: Any, rows: list[dict[str, Any]]) -> None:
-    """Put rows of a trial in the place of those of the same keys."""
-    if rows:
-        keys = [row[key.key] for row in rows]
-        session.execute(delete(model).where(model.trial_id == trial_id, key.in_(keys)))
-        session.execute(insert(model), [{"trial_id": trial_id, **row} for row in rows])
-
-
-def _rows(values: Sequence[float]) -> list[dict[str, Any]]:
-    stored = map(TrialValueModel.value_to_stored_repr, values)
-    return [
-        {"objective": place, "value": value, "value_type": kind}
-        for place, (value, kind) in enumerate(stored)
-    ]
-
-
-def _is(stored: datetime | None, now: datetime) -> bool:
-    """Whether a time that was read is that which was written; MySQL keeps whole seconds."""
-    if stored is None or stored.microsecond:
-        return stored == now
-    return abs((stored - now).total_seconds()) <= 1.0
 
 
 PLAIN = (
@@ -356,17 +288,7 @@ PLAIN = (
 """Methods that are Optuna's, but tried again."""
 
 
-def _tried_again(method: Callable[..., T]) -> Callable[..., T]:
-    @wraps(method)
-    def tried(self: Relational, *args: Any, **named: Any) -> T:
-        return self._patiently(partial(method, self, *args, **named))
-
-    tried.__doc__ = inspect.getdoc(method)  # that of the storage that it overrides
-    return tried
-
-
-for _name in PLAIN:
-    setattr(Relational, _name, _tried_again(getattr(_CachedStorage, _name)))
+try_again(Relational, PLAIN)
 
 
 _HOLDING: set[Relational] = set()

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import atexit
+import importlib
 import logging
 import os
 import tempfile
@@ -46,6 +47,19 @@ def one_thread() -> None:
 def absent() -> Callable[[str], object]:
     """Skips a test for what is not installed here, and fails it in CI."""
     return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+
+
+@pytest.fixture(scope="session")
+def imported(absent: Callable[[str], object]) -> Callable[[str], Any]:
+    """Imports a package of an extra."""
+
+    def find(name: str) -> Any:
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            return absent(f'{error}: pip install "optuna-nas[all]"')
+
+    return find
 
 
 @pytest.fixture(scope="session")

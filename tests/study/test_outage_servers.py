@@ -40,8 +40,8 @@ Served = tuple[BaseStorage, Proxy, Callable[[], BaseStorage]]
 
 
 @contextmanager
-def redis_behind(absent: Callable[[str], object]) -> Iterator[Served]:
-    redis, parts, prefix = pytest.importorskip("redis"), make_url(REDIS), f"o{uuid4().hex[:8]}"
+def redis_behind(imported: Callable[[str], Any], absent: Any) -> Iterator[Served]:
+    redis, parts, prefix = imported("redis"), make_url(REDIS), f"o{uuid4().hex[:8]}"
     server = redis.Redis.from_url(REDIS)
     try:
         server.ping()
@@ -59,8 +59,8 @@ def redis_behind(absent: Callable[[str], object]) -> Iterator[Served]:
 
 
 @contextmanager
-def grpc_behind(path: str) -> Iterator[Served]:
-    pytest.importorskip("grpc")
+def grpc_behind(imported: Callable[[str], Any], path: str) -> Iterator[Served]:
+    imported("grpc")
     from optuna.storages._grpc.server import make_server
 
     backend = RDBStorage(f"sqlite:///{path}")
@@ -77,8 +77,12 @@ def grpc_behind(path: str) -> Iterator[Served]:
 
 
 @pytest.fixture(params=["redis", "grpc"])
-def served(request: pytest.FixtureRequest, absent: Any, tmp_path: Any) -> Iterator[Served]:
-    behind = redis_behind(absent) if request.param == "redis" else grpc_behind(f"{tmp_path}/s.db")
+def served(
+    request: pytest.FixtureRequest, absent: Any, imported: Any, tmp_path: Any
+) -> Iterator[Served]:
+    at_redis = request.param == "redis"
+    path = f"{tmp_path}/s.db"
+    behind = redis_behind(imported, absent) if at_redis else grpc_behind(imported, path)
     with behind as opened:
         yield opened
 
@@ -134,8 +138,8 @@ def test_a_server_that_refuses_for_a_while_is_waited_for(served: Served) -> None
     assert is_as_told(trials_of(served), 1)
 
 
-def test_who_knows_that_a_server_was_there_waits_for_it_to_begin(absent, caplog) -> None:
-    with redis_behind(absent) as (storage, proxy, _):
+def test_who_knows_that_a_server_was_there_waits_for_it_to_begin(imported, absent, caplog) -> None:
+    with redis_behind(imported, absent) as (storage, proxy, _):
         url = storage._backend._url
         proxy.refusing = True
         with pytest.raises(StudyError, match="cannot use the storage"):
@@ -169,8 +173,8 @@ def test_a_server_that_never_comes_back_is_told(served: Served) -> None:
         study.ask()
 
 
-def test_what_redis_has_done_without_an_answer_is_not_done_again(absent, caplog) -> None:
-    with redis_behind(absent) as served:
+def test_what_redis_has_done_without_an_answer_is_not_done_again(imported, absent, caplog) -> None:
+    with redis_behind(imported, absent) as served:
         storage, proxy, plain = served
         study = optuna.create_study(study_name="s", storage=storage)
         undisturbed = len(list(plain()._backend.read_logs(0)))
@@ -182,8 +186,8 @@ def test_what_redis_has_done_without_an_answer_is_not_done_again(absent, caplog)
         assert "the storage answers after" in caplog.text
 
 
-def test_entries_of_plain_optuna_are_read_among_ours(absent) -> None:
-    with redis_behind(absent) as (storage, _, plain):
+def test_entries_of_plain_optuna_are_read_among_ours(imported, absent) -> None:
+    with redis_behind(imported, absent) as (storage, _, plain):
         study = optuna.create_study(study_name="s", storage=pickle.loads(pickle.dumps(storage)))
         other = optuna.load_study(study_name="s", storage=plain())
         for number in range(4):
@@ -192,8 +196,8 @@ def test_entries_of_plain_optuna_are_read_among_ours(absent) -> None:
         study._storage._backend._redis.close()
 
 
-def test_a_redis_that_has_lost_its_journal_is_told(absent) -> None:
-    with redis_behind(absent) as (storage, _, _):
+def test_a_redis_that_has_lost_its_journal_is_told(imported, absent) -> None:
+    with redis_behind(imported, absent) as (storage, _, _):
         optuna.create_study(study_name="s", storage=storage)
         storage._backend._redis.delete(f"{storage._backend._prefix}:log_number")
         with pytest.raises(StorageInternalError, match="has lost what it had"):
@@ -201,8 +205,10 @@ def test_a_redis_that_has_lost_its_journal_is_told(absent) -> None:
         optuna.create_study(study_name="again", storage=JournalStorage(storage._backend))
 
 
-def test_what_a_proxied_storage_has_done_without_an_answer_is_not_done_again(tmp_path) -> None:
-    with grpc_behind(f"{tmp_path}/s.db") as served:
+def test_what_a_proxied_storage_has_done_without_an_answer_is_not_done_again(
+    imported, tmp_path
+) -> None:
+    with grpc_behind(imported, f"{tmp_path}/s.db") as served:
         storage = served[0]
         study = optuna.create_study(study_name="s", storage=storage)
         calls = dict(vars(storage._stub))

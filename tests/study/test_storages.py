@@ -25,7 +25,7 @@ SERVERS = {
 
 
 @pytest.fixture(params=["sqlite", "journal", "grpc", *SERVERS])
-def url(request, tmp_path: Path, absent: Callable[[str], object]) -> Iterator[str]:
+def url(request, tmp_path: Path, absent, imported) -> Iterator[str]:
     if request.param in SERVERS:
         variable, default = SERVERS[request.param]
         found = os.environ.get(variable, default)
@@ -35,7 +35,7 @@ def url(request, tmp_path: Path, absent: Callable[[str], object]) -> Iterator[st
             absent(f"{error}; {variable} may say where it is")
         yield found
     elif request.param == "grpc":
-        pytest.importorskip("grpc")
+        imported("grpc")
         from optuna.storages._grpc.server import make_server
 
         backend = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/behind.db")

@@ -79,7 +79,7 @@ search = nas.Search(
         "fidelity": nas.Budget(epochs=(1, 2)),
         "pruner": "none",
         "samples": 50,
-        "trials": 24,
+        "trials": 8,
     },
 )
 retraining = nas.finalists.Retraining(epochs=24)

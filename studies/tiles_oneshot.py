@@ -21,6 +21,6 @@ search = replace(
     search,
     name="tiles_oneshot",
     trials=200,
-    smoke={**search.smoke, **shared, "estimator": nas.supernet.OneShot(epochs=1), "trials": 20},
+    smoke={**search.smoke, **shared, "estimator": nas.supernet.OneShot(epochs=1), "trials": 10},
     **shared,
 )

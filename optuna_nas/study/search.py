@@ -109,6 +109,7 @@ class Search(Definition):
         storage: str | BaseStorage | None = None,
         remeasure: bool = False,
         progress: Progress = lambda done, of: None,
+        joins: bool = False,
     ) -> optuna.Study:
         """Create the study, or open it to continue.
 
@@ -117,6 +118,8 @@ class Search(Definition):
             remeasure: Whether the trials of a study that was begun on another device are measured
                 anew on this one; the old study stays as `<name>@<digest of its device>`.
             progress: Told after each trial that is measured anew, and of how many.
+            joins: Whether this is a worker of a process that has used the bucket for the
+                checkpoints: where that is away by now, trainings go on unsaved.
 
         Raises:
             StudyError: The storage cannot be opened, or holds another search under this name; or
@@ -126,7 +129,7 @@ class Search(Definition):
         directions = [o.direction for o in self.optimised]
         opened = connect(storage or sqlite_url(Path(file_name(self.name, ".db"))))
         place = place_of(self.checkpoints, self.name, opened)
-        if place is not None:
+        if place is not None and not joins:
             place.check()
         with working(storage or opened):
             if remeasure:

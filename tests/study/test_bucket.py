@@ -198,6 +198,16 @@ def test_what_cannot_be_read_now_is_taken_up_later(stopped, url, s3, monkeypatch
     assert again.values == in_one_go(stopped).values
 
 
+def test_a_worker_begins_while_the_bucket_is_away(search, url, s3) -> None:
+    """As one does in the place of another that died; who began the search has seen to it."""
+    begun = search.study(url)
+    with mock.patch.dict(os.environ):
+        move(GONE)
+        with pytest.raises(StudyError, match="cannot use s3://nas-test"):
+            search.study(url)
+        assert search.study(url, joins=True)._study_id == begun._study_id
+
+
 def refused() -> None:
     move("http://user:testing-secret@127.0.0.1:9")
 

@@ -84,7 +84,7 @@ def _serve(
         return search.objective(trial, on_epoch)
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # that the study is there is no news
-    study = search.study(storage)
+    study = search.study(storage, joins=True)
     search.estimator.prepare(search, study, on_epoch)
     with _forwarded_logs(line, *levels), cheap_collection():
         line.send(Ready(None))

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from optuna.artifacts import Boto3ArtifactStore
-from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
@@ -28,6 +26,9 @@ from optuna_nas.backends.require import require
 from optuna_nas.exceptions import DescriptionError, StudyError
 from optuna_nas.study.folder import CHECKPOINT, Folder, Stored, folder_name, folder_of
 from optuna_nas.study.storages.opening import masked
+
+if TYPE_CHECKING:
+    from optuna.artifacts import Boto3ArtifactStore
 
 __all__ = ["Bucket", "Url", "place_of", "url_of"]
 
@@ -132,6 +133,8 @@ class Bucket(Folder):
 
     def fetch(self, name: str) -> Path | None:
         """Download a file."""
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
         path = self.path / name
         try:
             with (
@@ -181,6 +184,8 @@ class Bucket(Folder):
 
     @property
     def _store(self) -> Boto3ArtifactStore:
+        from optuna.artifacts import Boto3ArtifactStore  # loads boto3: half a second
+
         return Boto3ArtifactStore(self.bucket, _client(os.getpid()), avoid_buf_copy=True)
 
     @contextmanager

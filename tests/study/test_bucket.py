@@ -1,8 +1,6 @@
 """Checkpoints in a bucket: any worker goes on from them, and nothing of them stays behind."""
 
 import os
-import subprocess
-import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +9,13 @@ from unittest import mock
 
 import optuna
 import pytest
-import test_checkpoints
 from click.testing import CliRunner
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
-from test_checkpoints import EPOCHS, Stop, described, in_one_go, interrupt, run
-from test_checkpoints import often as often  # a fixture
+from test_checkpoints import EPOCHS, Stop, described, in_one_go, killed_elsewhere, run
+from test_checkpoints import often as often  # fixtures; these are of the search below
+from test_checkpoints import plain as plain
+from test_checkpoints import stopped as stopped
 from test_checkpoints import url as url
 from test_cli import STUDY
 
@@ -56,21 +55,6 @@ def search(s3) -> nas.Search:
     return described(checkpoints="s3://nas-test/some/prefix/")
 
 
-@pytest.fixture
-def plain(search) -> nas.Search:
-    return test_checkpoints.plain.__wrapped__(search)
-
-
-@pytest.fixture
-def stopped(plain, url, often, monkeypatch) -> nas.Search:
-    """A search whose first trial was interrupted after two epochs."""
-    monkeypatch.setattr(Stop, "how", interrupt)
-    Stop.at = 2
-    with pytest.raises(KeyboardInterrupt):
-        run(plain, url)
-    return plain
-
-
 def test_a_file_passes_through_this_machine_and_stays_in_the_bucket(place, s3) -> None:
     put(place, "x.ckpt", b"first")
     put(place, "x.ckpt", b"second")
@@ -101,26 +85,8 @@ def test_a_quota_holds_for_the_checkpoints_of_one_prefix(place, s3, caplog) -> N
     assert "s3://nas-test/a/b/0.ckpt alone takes 100 bytes" in caplog.text
 
 
-KILLED = """
-import os, sys
-import test_checkpoints as t
-
-t.checkpoints.EVERY_SECONDS, t.checkpoints.SHARE = 0.0, float("inf")
-t.Stop.at, t.Stop.how = 3, lambda: os._exit(9)
-t.run(t.plain.__wrapped__(t.described(checkpoints="s3://nas-test/some/prefix")), sys.argv[1])
-"""
-
-
 def test_what_was_killed_goes_on_from_the_bucket_on_another_host(plain, url, s3, tmp_path) -> None:
-    paths = os.pathsep.join([str(Path(nas.__file__).parents[1]), str(Path(__file__).parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, url],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 9, done.stderr
+    killed_elsewhere(url, checkpoints="s3://nas-test/some/prefix")
     (key,) = keys(s3)
     assert key.startswith("some/prefix/saved.checkpoints/0-")
     assert not list(tmp_path.glob("*.checkpoints"))  # nothing but the bucket knows of it

@@ -1,5 +1,6 @@
 """A network taken up again goes on from its checkpoint, and ends as if it had never stopped."""
 
+import json
 import os
 import subprocess
 import sys
@@ -205,25 +206,30 @@ def plain(search) -> nas.Search:
 
 
 KILLED = """
-import os, sys
+import json, os, sys
 import test_checkpoints as t
 
 t.checkpoints.EVERY_SECONDS, t.checkpoints.SHARE = 0.0, float("inf")
 t.Stop.at, t.Stop.how = 3, lambda: os._exit(9)
-t.run(t.plain.__wrapped__(t.search.__wrapped__()), sys.argv[1])
+t.run(t.plain.__wrapped__(t.described(**json.loads(sys.argv[2]))), sys.argv[1])
 """
 
 
-def test_a_killed_training_goes_on_where_it_was_last_saved(plain, url, folder) -> None:
+def killed_elsewhere(url: str, **changes: str) -> None:
+    """Have another process run `plain`, and die after three epochs of its first trial."""
     paths = os.pathsep.join([str(Path(nas.__file__).parents[1]), str(Path(__file__).parent)])
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, url],
+        [sys.executable, "-c", KILLED, url, json.dumps(changes)],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 9, done.stderr
+
+
+def test_a_killed_training_goes_on_where_it_was_last_saved(plain, url, folder) -> None:
+    killed_elsewhere(url)
     assert [path.suffix for path in folder.iterdir()] == [".ckpt"]
     lost, again = plain.run(trials=1, storage=url).trials
     assert lost.user_attrs["outcome"] == "lost"

@@ -103,7 +103,9 @@ def filled(storage: str, finished: int) -> Iterator[Places]:
     if storage == "memory":
         yield lambda ours: _in_memory(finished)
     elif storage.startswith("redis"):
-        yield lambda ours: _in_redis(storage, finished)
+        place = _study(storage, finished)
+        with _redis_of(place) as (client, last):
+            yield lambda ours: _in_redis(place, client, last)
     elif storage == "journal" or storage.endswith(JOURNALS):
         with _folder(storage) as folder:
             place = _study(f"{folder}/filled.log", finished)
@@ -147,16 +149,24 @@ def _in_memory(finished: int) -> Iterator[Place]:
 
 
 @contextmanager
-def _in_redis(url: str, finished: int) -> Iterator[Place]:
+def _redis_of(place: Place) -> Iterator[tuple[Any, int]]:
+    """The server of a place and the number of the last entry there, until the block ends."""
     import redis
 
-    place = _study(url, finished)
-    try:
-        yield place
-    finally:
-        client = redis.Redis.from_url(url)
-        for key in client.scan_iter(f"{place[1]}:*", count=10_000):
-            client.delete(key)
+    client = redis.Redis.from_url(str(place[0]))
+    yield client, int(client.get(f"{place[1]}:log_number"))
+    for key in client.scan_iter(f"{place[1]}:*", count=10_000):
+        client.delete(key)
+    client.close()
+
+
+@contextmanager
+def _in_redis(place: Place, client: Any, last: int) -> Iterator[Place]:
+    yield place
+    name = place[1]
+    written = int(client.get(f"{name}:log_number"))
+    client.set(f"{name}:log_number", last)
+    client.delete(f"{name}:snapshot", *(f"{name}:log:{i + 1}" for i in range(last, written)))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from optuna_nas.bench import overhead
 from optuna_nas.bench.filled import filled, finished_trial, opened
 from optuna_nas.cli import main
 
-POSTGRESQL = "OPTUNA_NAS_POSTGRESQL"
+SERVERS = "OPTUNA_NAS_POSTGRESQL", "OPTUNA_NAS_REDIS"
 
 
 @pytest.fixture
@@ -39,7 +39,8 @@ def test_each_row_compares_ours_with_optunas(here: None, storage: str) -> None:
 
 def test_each_measurement_begins_with_the_same_number_of_trials(tmp_path) -> None:
     url = f"sqlite:///{tmp_path}/own.db"
-    for storage in ("memory", f"{tmp_path}/own.journal", url, os.environ.get(POSTGRESQL) or url):
+    servers = [os.environ[name] for name in SERVERS if os.environ.get(name)]
+    for storage in ("memory", f"{tmp_path}/own.journal", url, *servers):
         with filled(storage, 3) as places:
             for ours in (True, False):
                 with places(ours) as place:

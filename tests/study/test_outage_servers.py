@@ -196,6 +196,24 @@ def test_entries_of_plain_optuna_are_read_among_ours(imported, absent) -> None:
         study._storage._backend._redis.close()
 
 
+class Harm:
+    """What is run where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, ("raise RuntimeError('unpickled')",)
+
+
+def test_nothing_that_others_pickled_into_redis_is_loaded(imported, absent) -> None:
+    with redis_behind(imported, absent) as (storage, _, plain):
+        optuna.create_study(study_name="s", storage=storage)
+        plain()._backend.save_snapshot(pickle.dumps(Harm()))
+        with pytest.raises(RuntimeError, match="unpickled"):
+            plain()
+        again = JournalStorage(pickle.loads(pickle.dumps(storage._backend)))
+        assert optuna.load_study(study_name="s", storage=again).trials == []
+        again._backend._redis.close()
+
+
 def test_a_redis_that_has_lost_its_journal_is_told(imported, absent) -> None:
     with redis_behind(imported, absent) as (storage, _, _):
         optuna.create_study(study_name="s", storage=storage)

@@ -171,12 +171,6 @@ def test_a_redis_that_does_not_answer_is_an_error_of_the_storage(absent) -> None
         journal.append_logs([{}])
 
 
-def test_nothing_that_others_pickled_into_redis_is_loaded() -> None:
-    journal = RedisJournal.__new__(RedisJournal)
-    journal.save_snapshot(b"anything")
-    assert journal.load_snapshot() is None
-
-
 @pytest.mark.parametrize("value", ["", "x" * 64_000, 'ü"' * 50_000, {"a": ["\\" * 90_000]}])
 def test_pieces_of_an_attribute_fit_and_are_joined(value) -> None:
     stored = {"before": 1, **dict(pieces("key", value))}

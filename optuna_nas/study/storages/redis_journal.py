@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages.journal import JournalRedisBackend
+from optuna.storages.journal import BaseJournalBackend
 
 from optuna_nas.study.storages.patience import Passing, Patience
 
@@ -24,6 +24,8 @@ ANSWER_SECONDS = 60.0
 """How long it may take to answer; then the connection counts as broken."""
 REMEMBERED = 86400
 """Seconds for which a server knows what a process has written last."""
+CONNECTED = "_redis", "_own"
+"""Attributes that each process has of its own."""
 APPEND = """
 if redis.call('get', KEYS[2]) == ARGV[1] then return end
 redis.call('set', KEYS[2], ARGV[1], 'EX', ARGV[2])
@@ -36,15 +38,16 @@ end
 """Redis runs it as a whole, or not at all; a second time it does nothing."""
 
 
-class RedisJournal(JournalRedisBackend):
-    """A journal in Redis, which a server that is away only delays.
+class RedisJournal(BaseJournalBackend):
+    """`optuna.storages.journal.JournalRedisBackend` that a server which is away only delays.
 
     When a connection breaks, nobody knows whether what was sent has been done. An entry that is
     written twice may be a second trial, so each comes with a number that Redis keeps beside the
     journal, and is not written again. Workers of plain Optuna may share the journal.
 
-    Optuna keeps snapshots there as pickles, and unpickling what others may have written runs
-    their code; so there are none.
+    Optuna keeps snapshots there as pickles. Unpickling what others may have written runs their
+    code, and pickling all trials at every hundredth takes longer the more there are; so there are
+    none.
 
     Args:
         url: Of the server.
@@ -55,12 +58,15 @@ class RedisJournal(JournalRedisBackend):
     """
 
     def __init__(self, url: str, prefix: str = "") -> None:
-        super().__init__(url, prefix=prefix)
+        self._url, self._prefix = url, prefix
         self.patience = Patience()
         self._connect()
 
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        super().__setstate__(state)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in CONNECTED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
         self._connect()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -71,13 +77,6 @@ class RedisJournal(JournalRedisBackend):
         while entries := self.patience(partial(self._read, log_number_from)):
             yield from entries
             log_number_from += len(entries)
-
-    def save_snapshot(self, snapshot: bytes) -> None:
-        """Keep nothing."""
-
-    def load_snapshot(self) -> bytes | None:
-        """None: the journal is read from its start."""
-        return None
 
     def _connect(self) -> None:
         """Have a client that leaves trying again to us: it would write entries twice."""
@@ -107,7 +106,8 @@ class RedisJournal(JournalRedisBackend):
                     f"{last + 1}: the server has lost what it had"
                 )
             numbers = range(start, min(last + 1, start + BATCH))
-            found = self._redis.mget(map(self._key_log_id, numbers)) if numbers else []
+            keys = [f"{self._prefix}:log:{number}" for number in numbers]
+            found = self._redis.mget(keys) if keys else []
         if None in found:
             raise StorageInternalError(f"entry {start + found.index(None)} of the journal is gone")
         return [json.loads(entry) for entry in found]

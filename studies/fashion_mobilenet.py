@@ -36,6 +36,6 @@ search = nas.Search(
         "fidelity": nas.Budget(epochs=(1, 2)),
         "pruner": "none",
         "samples": 50,
-        "trials": 12,
+        "trials": 8,
     },
 )

@@ -69,6 +69,9 @@ search = nas.Search(
             stem=(8,),
             head=(64,),
         ),
+        "data": nas.datasets.MagneticTiles(
+            local_contrast=13, validation=0.4, test=0.4, batch_size=32
+        ),
         "objectives": [
             nas.objectives.Recall(classes=DEFECTS),
             nas.objectives.Latency(max=4.0, limit=0.1),

@@ -97,6 +97,19 @@ def onnxruntime(absent: Callable[[str], object]) -> None:
         absent(str(missing))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def soon_calibrated() -> Iterator[None]:
+    """Calibrate for a moment: beside other tests it would wait for a quiet one to no avail."""
+    from optuna_nas.measuring import network, timing
+
+    def calibrated(*arguments: Any) -> dict[str, float]:  # in the measuring process
+        with mock.patch.object(timing, "CALIBRATION_LIMITS", (0.1, 0.4)):
+            return network.calibrate(*arguments)
+
+    with mock.patch("optuna_nas.objectives.latency.calibrate", calibrated):
+        yield
+
+
 @pytest.fixture
 def unrefused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Record every latency, however busy the machine is: for tests of what else there is to it."""

@@ -337,6 +337,7 @@ def _wait_for(condition, process: subprocess.Popen) -> None:
         if time.monotonic() > deadline:
             process.kill()
             pytest.fail(f"not in time: {process.communicate()}")
+        time.sleep(0.2)
 
 
 def test_files_beside_a_study_are_not_taken_for_what_pytorch_looks_for(

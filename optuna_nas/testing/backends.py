@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -19,7 +19,8 @@ from optuna_nas.spaces.draws import random_trials
 
 __all__ = ["BackendConformance", "relative_error", "standardise"]
 
-CASES: tuple[tuple[Any, tuple[int, ...]], ...] = (
+Case = tuple[Any, tuple[int, ...]]
+CASES: Sequence[Case] = (
     (CNN(input_shape=(3, 8, 8), blocks=(3, 3), channels=(8, 12, 16)), (3, 8, 8)),
     (MLP(layers=(2, 3), widths=(16, 32)), (20,)),
 )
@@ -40,6 +41,8 @@ class BackendConformance:
     """Largest error, relative to how much outputs differ from one input to the next."""
     samples: ClassVar[int] = 2
     """Networks of each space; fewer where to load one takes seconds."""
+    cases: ClassVar[Sequence[Case]] = CASES
+    """Which spaces; fewer for the same reason."""
 
     @pytest.fixture
     def device(self) -> str:
@@ -53,7 +56,7 @@ class BackendConformance:
 
     def test_outputs_are_those_of_eager_pytorch(self, backend: Backend, device: str) -> None:
         """Of the input that the example holds at each run, and again at the next."""
-        for network, example in networks(self.samples, device):
+        for network, example in networks(self.cases, self.samples, device):
             with torch.inference_mode():
                 run = backend.load(network, example, threads=1)
                 for _ in range(2):
@@ -89,10 +92,12 @@ def relative_error(output: object, expected: Tensor) -> float:
     return float(torch.linalg.norm(output - expected) / spread)
 
 
-def networks(samples: int, device: str) -> Iterator[tuple[nn.Module, Tensor]]:
+def networks(
+    cases: Sequence[Case], samples: int, device: str
+) -> Iterator[tuple[nn.Module, Tensor]]:
     """Networks in evaluation mode, whose outputs depend on their inputs, with an input each."""
     torch.manual_seed(0)
-    for space, shape in CASES:
+    for space, shape in cases:
         for trial in islice(random_trials(seed=0), samples):
             network = build(space(trial), shape, 10)
             standardise(network, torch.randn(64, *shape))

@@ -8,13 +8,14 @@ import torch
 from optuna_nas.backends import BACKENDS, Backend
 from optuna_nas.exceptions import MeasurementError
 from optuna_nas.testing import BackendConformance
+from optuna_nas.testing.backends import CASES
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 SLOW = {"aotinductor", "compile"}
 ROUGH = {"onnxruntime-int8"}
 
 
-def cases(names: set[str]) -> list[tuple[str, str]]:
+def on_devices(names: set[str]) -> list[tuple[str, str]]:
     """Each backend with each device of this machine that it runs on."""
     return [
         (n, device) for n in sorted(names) for device in DEVICES if device in BACKENDS[n].devices
@@ -37,7 +38,7 @@ class Registered(BackendConformance):
 
 
 class TestBackends(Registered):
-    @pytest.fixture(params=cases(set(BACKENDS) - SLOW - ROUGH), ids="-".join)
+    @pytest.fixture(params=on_devices(set(BACKENDS) - SLOW - ROUGH), ids="-".join)
     def case(self, request: pytest.FixtureRequest) -> tuple[str, str]:
         return request.param
 
@@ -45,8 +46,9 @@ class TestBackends(Registered):
 @pytest.mark.long
 class TestCompilers(Registered):
     samples = 1
+    cases = CASES[:1]
 
-    @pytest.fixture(params=cases(SLOW), ids="-".join)
+    @pytest.fixture(params=on_devices(SLOW), ids="-".join)
     def case(self, request: pytest.FixtureRequest) -> tuple[str, str]:
         return request.param
 
@@ -54,6 +56,6 @@ class TestCompilers(Registered):
 class TestInt8(Registered):
     tolerance = 0.2
 
-    @pytest.fixture(params=cases(ROUGH), ids="-".join)
+    @pytest.fixture(params=on_devices(ROUGH), ids="-".join)
     def case(self, request: pytest.FixtureRequest) -> tuple[str, str]:
         return request.param

@@ -353,9 +353,6 @@ def test_files_beside_a_study_are_not_taken_for_what_pytorch_looks_for(
     assert subprocess.run(ran, timeout=300).returncode == 0
     url = f"sqlite:///{file.with_name('tiny.db')}"
     assert _finished(url) == 1
-    shown = subprocess.run([*START, "front", file.name, "--json"], capture_output=True)
-    assert shown.returncode == 0, shown.stderr
-    assert json.loads(shown.stdout)
 
 
 @pytest.mark.parametrize("name", ["a/b", "../up", "50%20 ?", "中 [red]文"])

@@ -153,7 +153,7 @@ def _redis_of(place: Place) -> Iterator[tuple[Any, int]]:
     """The server of a place and the number of the last entry there, until the block ends."""
     import redis
 
-    client = redis.Redis.from_url(str(place[0]))
+    client: Any = redis.Redis.from_url(str(place[0]))
     yield client, int(client.get(f"{place[1]}:log_number"))
     for key in client.scan_iter(f"{place[1]}:*", count=10_000):
         client.delete(key)

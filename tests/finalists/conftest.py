@@ -19,7 +19,7 @@ def describe_search(**changes: object) -> nas.Search:
     arguments = {
         "name": "small",
         "space": nas.spaces.CNN(input_shape=(1, 8, 8), blocks=(1, 2), channels=(8, 16)),
-        "data": nas.datasets.Digits(validation=0.4, test=0.4, batch_size=128),
+        "data": nas.datasets.Digits(validation=0.25, batch_size=128),
         "module": partial(nas.model.Classifier, learning_rate=1e-2, warmup_steps=5),
         "objectives": ["accuracy", "parameters"],
         "fidelity": nas.Budget(epochs=(1, 2)),

@@ -113,7 +113,7 @@ def test_another_recipe_or_other_data_under_one_label_are_refused(
     finish()
     with pytest.raises(StudyError, match=r"(?s)fidelity.epochs: 2 -> 3.*--label NAME"):
         finish(replace(RECIPE, epochs=3))
-    data = nas.datasets.Digits(validation=0.3, test=0.4, batch_size=128)
+    data = nas.datasets.Digits(validation=0.3, batch_size=128)
     other = describe_search(data=data)
     chosen = choose_finalists(other, study, 1)
     with pytest.raises(StudyError, match=r"data.fingerprint"):

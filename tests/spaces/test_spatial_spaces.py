@@ -30,7 +30,7 @@ def test_images_need_not_be_square_and_signals_are_taken(
     name: str, shape: tuple[int, ...]
 ) -> None:
     space = SPACES[name](input_shape=shape)
-    for trial in islice(random_trials(seed=0), 20):
+    for trial in islice(random_trials(seed=0), 8):
         network = nas.build(space(trial), shape, 10, device="meta")
         assert network(torch.zeros(2, *shape, device="meta")).shape == (2, 10)
 
@@ -45,10 +45,10 @@ def test_inputs_of_another_rank_are_refused(name: str, shape: tuple[int, ...]) -
 
 
 @pytest.mark.usefixtures("onnxruntime")
-@pytest.mark.parametrize("shape", [(3, 9, 16), (3, 21)])
-def test_a_sample_computes_the_same_in_onnx_runtime(name: str, shape: tuple[int, ...]) -> None:
+def test_a_sample_computes_the_same_in_onnx_runtime(name: str) -> None:
     """Within 1e-4, with batches of another size than was exported."""
     torch.manual_seed(0)
+    shape = (3, 9, 16)
     drawn = map(SPACES[name](input_shape=shape), islice(random_trials(seed=1), 12))
     network = nas.build(min(drawn, key=lambda a: len(a.alive)), shape, 10)
     standardise(network, torch.randn(32, *shape))

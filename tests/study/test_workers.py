@@ -49,7 +49,7 @@ def test_a_crash_costs_its_worker_and_nothing_else(tmp_path, caplog) -> None:
 def test_a_trial_that_hangs_in_c_fails_and_its_worker_is_replaced(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(crew, "GRACE", 0.0)
     ended = []
-    study = little("tiny", module=stuck, time_limit=4.0).run(
+    study = little("tiny", module=stuck, time_limit=2.0).run(
         trials=2,
         storage=f"sqlite:///{tmp_path}/s.db",
         workers=1,
@@ -58,7 +58,7 @@ def test_a_trial_that_hangs_in_c_fails_and_its_worker_is_replaced(tmp_path, monk
     assert [t.state for t in study.trials] == [TrialState.FAIL] * 2 and ended == [0, 1]
     for trial in study.trials:
         assert trial.params and trial.user_attrs["outcome"] == "failed"
-        assert "at most 4 s" in trial.user_attrs["ended"]
+        assert "at most 2 s" in trial.user_attrs["ended"]
         assert "process was ended" in trial.user_attrs["ended"]
     processes = {trial.system_attrs[LEASE]["pid"] for trial in study.trials}
     assert len(processes) == 2 and not any(map(psutil.pid_exists, processes))

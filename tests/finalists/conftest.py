@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -33,9 +34,19 @@ def search() -> nas.Search:
     return describe_search()
 
 
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that was run once."""
+    folder = tmp_path_factory.mktemp("searched")
+    describe_search().run(trials=5, storage=f"sqlite:///{folder}/small.db")
+    return folder
+
+
 @pytest.fixture
-def study(search: nas.Search, tmp_path: Path) -> optuna.Study:
-    return search.run(trials=5, storage=f"sqlite:///{tmp_path}/small.db")
+def study(search: nas.Search, searched: Path, tmp_path: Path) -> optuna.Study:
+    """A copy of that search."""
+    shutil.copytree(searched, tmp_path, dirs_exist_ok=True)
+    return search.study(f"sqlite:///{tmp_path}/small.db")
 
 
 @pytest.fixture

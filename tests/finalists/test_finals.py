@@ -34,13 +34,16 @@ Finish = Callable[..., Finals]
 pytestmark = pytest.mark.usefixtures("untimed")
 
 
-def test_baselines_are_trained_by_the_same_recipe_with_the_same_seeds(
-    finish: Finish, study: optuna.Study
-) -> None:
+def test_baselines_are_trained_by_the_same_recipe_with_the_same_seeds(tmp_path: Path) -> None:
+    few = nas.datasets.Digits(validation=0.2, test=0.6, batch_size=128)
+    search = describe_search(data=few)
+    study = search.run(trials=5, storage=f"sqlite:///{tmp_path}/few.db")
+
     def own() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
-    finals = finish(compare=True, references={"linear": own})
+    chosen = choose_finalists(search, study, 1)
+    finals = run_finals(search, study, chosen, RECIPE, references={"linear": own})
     roles = [final.retrained.finalist.role for final in finals.finals]
     assert roles == [
         "front",

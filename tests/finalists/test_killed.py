@@ -17,7 +17,7 @@ import pytest
 
 from tests.finalists import killed_study
 
-KILLS = int(os.environ.get("OPTUNA_NAS_KILLS", "4"))
+KILLS = int(os.environ.get("OPTUNA_NAS_KILLS", "3"))
 """How often: ten take half a minute."""
 
 

@@ -19,10 +19,9 @@ from optuna_nas.study.storages.opening import connect
 POSTGRESQL = os.environ.get("OPTUNA_NAS_POSTGRESQL", "")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path: Path, absent) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/s.db"
+@pytest.fixture
+def url(absent) -> str:
+    """A server, which hosts have in common."""
     if not POSTGRESQL:
         absent("no PostgreSQL: set OPTUNA_NAS_POSTGRESQL to its URL")
     return POSTGRESQL

@@ -2,17 +2,30 @@
 
 import errno
 import io
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileSymlinkLock
 
+from optuna_nas.study.storages import journal_lock
 from optuna_nas.study.storages.journal import FileJournal, _cut
 from optuna_nas.study.storages.journal_lock import MortalLock
 from optuna_nas.study.storages.opening import connect
+
+HOLDING = """
+import sys, time
+from optuna_nas.study.storages.journal_lock import MortalLock
+MortalLock(sys.argv[1]).acquire()
+print("held", flush=True)
+time.sleep(1000)
+"""
 
 
 @pytest.fixture
@@ -46,15 +59,49 @@ def test_a_lock_that_a_living_process_holds_is_left_alone(path: str) -> None:
     held.release()
 
 
-def test_a_lock_that_plain_optuna_took_since_is_left_alone(path: str) -> None:
-    dead = MortalLock(path)
-    dead.acquire()
-    owner = Path(f"{path}.lock.owner").read_text()
-    dead.release()
-    JournalFileSymlinkLock(path).acquire()
-    Path(f"{path}.lock.owner").write_text(owner.replace('"pid": ', '"pid": 4000'))
-    MortalLock(path)._bury()
-    assert Path(f"{path}.lock").is_symlink()
+def test_a_lock_that_was_taken_since_is_left_alone(path: str, monkeypatch) -> None:
+    """Who finds a dead holder looks again, when it is its turn to take the lock away."""
+    alive = MortalLock(path)
+    alive.acquire()
+    held = os.readlink(f"{path}.lock")
+    waiting = MortalLock(path)
+    found = iter([re.sub(r"-\d+-", "-4000000-", held, count=1)])  # no process has that number
+    look = waiting._holder
+    monkeypatch.setattr(waiting, "_holder", lambda: next(found, None) or look())
+    monkeypatch.setattr(journal_lock.time, "sleep", lambda _: alive.release())
+    assert waiting.acquire()
+    assert os.readlink(f"{path}.lock") != held
+    waiting.release()
+    assert not list(Path(path).parent.glob("*.lock*"))
+
+
+def test_a_holder_that_dies_while_others_wait_is_noticed(path: str) -> None:
+    dying = subprocess.Popen([sys.executable, "-c", HOLDING, path], stdout=subprocess.PIPE)
+    assert dying.stdout is not None and dying.stdout.readline() == b"held\n"
+    lock = MortalLock(path)
+    lock.grace_period = None
+    killed = threading.Timer(0.3, dying.kill)
+    killed.start()
+    assert lock.acquire()
+    assert dying.wait() == -signal.SIGKILL
+    dying.stdout.close()
+    lock.release()
+    assert not list(Path(path).parent.glob("*.lock*"))
+
+
+def test_plain_optuna_waits_for_ours_and_we_for_it(path: str, monkeypatch) -> None:
+    ours, plain = MortalLock(path), JournalFileSymlinkLock(path)
+    ours.acquire()
+    threading.Timer(0.1, ours.release).start()
+    assert plain.acquire()
+    threading.Timer(0.1, plain.release).start()
+    assert ours.acquire()
+    ours.release()
+    plain.acquire()  # and dies: nobody knows who it was
+    ours.grace_period = 0.2
+    assert ours.acquire()
+    ours.release()
+    assert not list(Path(path).parent.glob("*.lock*"))
 
 
 def test_a_study_goes_on_after_a_line_that_a_kill_cut(path: str) -> None:
@@ -96,11 +143,10 @@ def test_a_half_line_left_between_two_locks_spoils_nothing(path: str, monkeypatc
 
 
 def test_a_lock_whose_holder_cannot_be_named_is_free_at_once(path: str, monkeypatch) -> None:
-    def full(file: Path, text: str) -> None:
-        file.touch()
+    def full(file: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "touch", full)
     with pytest.raises(OSError, match="No space left"):
         MortalLock(path).acquire()
     assert not list(Path(path).parent.glob("*.lock*"))

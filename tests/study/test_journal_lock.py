@@ -89,6 +89,19 @@ def test_a_holder_that_dies_while_others_wait_is_noticed(path: str) -> None:
     assert not list(Path(path).parent.glob("*.lock*"))
 
 
+def test_what_the_dead_left_is_cleared_up(path: str) -> None:
+    alive = MortalLock(path)
+    alive.acquire()
+    held = os.readlink(f"{path}.lock")
+    dead = re.sub(r"-\d+-", "-4000000-", held, count=1)
+    Path(path).with_name(dead).touch()
+    Path(f"{path}.lock1234.rename").symlink_to(dead)
+    MortalLock(path)
+    left = {file.name for file in Path(path).parent.glob("*.lock*")}
+    assert left == {f"{Path(path).name}.lock", held}
+    alive.release()
+
+
 def test_plain_optuna_waits_for_ours_and_we_for_it(path: str, monkeypatch) -> None:
     ours, plain = MortalLock(path), JournalFileSymlinkLock(path)
     ours.acquire()

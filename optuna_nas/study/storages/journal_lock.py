@@ -8,6 +8,7 @@ died takes it away. Workers of plain Optuna may share the journal.
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import re
@@ -42,6 +43,7 @@ class MortalLock(JournalFileSymlinkLock):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._own: Path | None = None
+        self._clear_up()
 
     def acquire(self) -> bool:
         """Take the lock, away from a dead process if need be."""
@@ -93,7 +95,7 @@ class MortalLock(JournalFileSymlinkLock):
             return ""
 
     def _bury(self) -> None:
-        """Take the lock from its holder, where that has died on this host, and clear up.
+        """Take the lock from its holder, where that has died on this host.
 
         One process of the host at a time does so, and looks again: by then the link may be that
         of another one which lives.
@@ -101,10 +103,16 @@ class MortalLock(JournalFileSymlinkLock):
         with host_lock(f"bury-{crc32(os.path.abspath(self._lock_file).encode()):x}", timeout=60.0):
             if _is_dead(self._holder()):
                 self._free()
-            lock = Path(self._lock_file)
-            for left in lock.parent.glob(f"{lock.name}.*-*-*-*"):
-                if _is_dead(left.name):
-                    left.unlink(missing_ok=True)
+            self._clear_up()
+
+    def _clear_up(self) -> None:
+        """Remove what killed processes of this host left, which waited or gave the lock back."""
+        lock, holder = Path(self._lock_file), self._holder()
+        for left in lock.parent.glob(f"{glob.escape(lock.name)}?*"):
+            with suppress(OSError):
+                name = os.readlink(left) if left.is_symlink() else left.name
+                if left.name != holder and _is_dead(name):
+                    left.unlink()
 
     def _free(self) -> None:
         with suppress(RuntimeError):  # another one was faster

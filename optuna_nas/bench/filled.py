@@ -154,10 +154,12 @@ def _redis_of(place: Place) -> Iterator[tuple[Any, int]]:
     import redis
 
     client: Any = redis.Redis.from_url(str(place[0]))
-    yield client, int(client.get(f"{place[1]}:log_number"))
-    for key in client.scan_iter(f"{place[1]}:*", count=10_000):
-        client.delete(key)
-    client.close()
+    try:
+        yield client, int(client.get(f"{place[1]}:log_number"))
+    finally:
+        for key in client.scan_iter(f"{place[1]}:*", count=10_000):
+            client.delete(key)
+        client.close()
 
 
 @contextmanager

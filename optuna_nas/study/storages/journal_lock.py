@@ -75,12 +75,11 @@ class MortalLock(JournalFileSymlinkLock):
                 since, seen = now, holder
             if _is_dead(holder):
                 self._bury()
-                continue
-            if self.grace_period is not None and now - since > self.grace_period:
+            elif self.grace_period is not None and now - since > self.grace_period:
                 _logger.warning(f"nobody has released {self._lock_file} for {now - since:.0f} s")
                 self._free()
-                continue
-            if now - warned > WARN_SECONDS:
+                since = now
+            elif now - warned > WARN_SECONDS:
                 _logger.warning(f"waiting for another process that holds {self._lock_file}")
                 warned = now
             time.sleep(wait)

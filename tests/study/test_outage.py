@@ -81,6 +81,26 @@ def test_connections_that_are_cut_lose_nothing(proxy: Proxy, study: optuna.Study
     assert "the storage answers after" in caplog.text
 
 
+@pytest.mark.parametrize("table", ["trials", "trial_params", "trial_values"])
+def test_a_connection_that_is_cut_between_two_reads_loses_nothing(proxy, study, table) -> None:
+    """Optuna then asks once more within the broken transaction, and is refused."""
+    study.tell(study.ask({"x": optuna.distributions.IntDistribution(0, 9)}), 1.0)
+    engine = study._storage._backend.engine
+    cuts: list[str] = []
+
+    def cut(connection, cursor, statement: str, *_: object) -> None:
+        if f"FROM {table}" in statement.replace("\n", " ") and not cuts:
+            cuts.append(statement)
+            proxy.cut()
+
+    event.listen(engine, "before_cursor_execute", cut)
+    again = optuna.load_study(study_name=study.study_name, storage=study._storage)
+    study._storage._studies.clear()  # nothing of it was read before
+    (trial,) = again.get_trials()
+    event.remove(engine, "before_cursor_execute", cut)
+    assert cuts and trial.values == [1.0] and "x" in trial.params
+
+
 def test_a_server_that_refuses_for_a_while_is_waited_for(proxy, study) -> None:
     trial = study.ask()
     trial.suggest_int("x", 0, 9)

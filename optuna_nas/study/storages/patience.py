@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 __all__ = ["PATIENCE", "Passing", "Patience", "answered", "is_passing", "try_again"]
 
@@ -109,6 +109,8 @@ def answered(storage: BaseStorage) -> float:
 def is_passing(error: BaseException) -> bool:
     """Whether a storage may get over an error by itself, or by what its keeper does meanwhile."""
     cause = error.__cause__
+    if isinstance(cause, PendingRollbackError):  # Optuna asked once more over a broken connection
+        cause = cause.__context__
     if isinstance(error, Passing):
         return True
     if isinstance(cause, OSError):

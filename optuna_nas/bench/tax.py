@@ -202,8 +202,7 @@ def _train(
     told: Told = lambda *_: None,
 ) -> None:
     """Train as a plain loop would: the recipe of `Classifier`, without Lightning."""
-    on_gpu = device.type == "cuda"
-    module.to(device, memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
+    module.to(device, memory_format=torch.channels_last)
     recipe: Any = module.configure_optimizers()
     optimizer, schedule = recipe["optimizer"], recipe["lr_scheduler"]["scheduler"]
     training, validation = near(data.train_dataloader, device), near(data.val_dataloader, device)

@@ -104,11 +104,12 @@ class TestChannelsLast:
         assert torch.equal(network[2].weight, linear)
         return found[0], found[1]
 
-    def test_kernels_are_so_during_training_on_a_gpu(self) -> None:
-        assert self.laid_out("cuda") == (True, False)
+    @pytest.mark.parametrize("device", ["cpu", "cuda"])
+    def test_kernels_are_so_during_training(self, device: str) -> None:
+        assert self.laid_out(device) == (True, False)
 
-    def test_nothing_changes_on_a_cpu(self) -> None:
-        assert self.laid_out("cpu") == (False, False)
+    def test_nothing_changes_elsewhere(self) -> None:
+        assert self.laid_out("mps") == (False, False)
 
 
 @pytest.mark.usefixtures("gpu")

@@ -11,7 +11,16 @@ from optuna_nas.supernet.differentiable import (
     SkipStop,
     Softmax,
 )
-from optuna_nas.supernet.drawing import DRAWINGS, Drawing, Fair, Sandwich, Shrinking, Uniform
+from optuna_nas.supernet.drawing import (
+    DRAWINGS,
+    BestUp,
+    Candidates,
+    Drawing,
+    Fair,
+    Sandwich,
+    Shrinking,
+    Uniform,
+)
 from optuna_nas.supernet.fine_tuned import FineTuned
 from optuna_nas.supernet.one_shot import OneShot
 from optuna_nas.supernet.scoring import evaluate, recalibrate, score
@@ -24,6 +33,8 @@ __all__ = [
     "DARTS",
     "DRAWINGS",
     "Alternation",
+    "BestUp",
+    "Candidates",
     "Drawing",
     "Entropy",
     "ExpectedLatency",

@@ -17,8 +17,8 @@ from optuna_nas.locks import host_lock
 from optuna_nas.samplers.proposing import check_least
 from optuna_nas.samplers.uniform import generator
 from optuna_nas.study.estimator import Estimation, Estimator
-from optuna_nas.supernet.drawing import Drawing
-from optuna_nas.supernet.extent import Extent
+from optuna_nas.supernet.drawing import Candidates, Drawing
+from optuna_nas.supernet.drawing.candidates import Params
 from optuna_nas.supernet.inherited import Inherited, Scoring
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.training import Trained
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Alternation", "Params", "Proposed", "rewarding"]
 
-Params = Mapping[str, Any]
-"""Parameters of a space, which stand for a network."""
 Reward = Callable[[int, int], list[Params]]
 """The networks, from one number up to another, that the sampler proposes and sees the value of."""
 
@@ -96,9 +94,11 @@ class Proposed(Drawing):
     networks: tuple[Params, ...]
 
     def __call__(
-        self, extent: Extent, seed: int, step: int, paths: int, progress: float
+        self, candidates: Candidates, step: int, paths: int, progress: float
     ) -> list[Params]:
-        drawn = generator("proposed", seed, step).integers(len(self.networks), size=paths)
+        drawn = generator("proposed", candidates.seed, step).integers(
+            len(self.networks), size=paths
+        )
         return [self.networks[place] for place in drawn]
 
 

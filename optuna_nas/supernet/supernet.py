@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,18 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from optuna_nas.architecture import Architecture
-from optuna_nas.exceptions import DescriptionError, SpaceError, TrainingError
-from optuna_nas.objectives import Candidate, Objective
-from optuna_nas.objectives.objective import keeps
+from optuna_nas.exceptions import DescriptionError, TrainingError
+from optuna_nas.objectives import Objective
 from optuna_nas.samplers.virtual import draw
-from optuna_nas.supernet.drawing import Drawing, Uniform
+from optuna_nas.supernet.drawing import Candidates, Drawing, Uniform
 from optuna_nas.supernet.store import SharedWeights
 from optuna_nas.supernet.subnet import Subnet
 
 __all__ = ["Paths", "Supernet", "distillation"]
-
-ATTEMPTS = 5000
-"""Networks drawn in place of one that breaks a cap, at most: enough where 1 in 300 keeps it."""
 
 
 class Supernet(nn.Module):
@@ -115,9 +111,8 @@ class Paths(Callback):
         self._supernet = supernet
         self._drawing = drawing or Uniform()
         self._paths = paths
-        self._seed = seed
         self._distil = distil
-        self._caps = tuple(caps)
+        self._candidates = Candidates(supernet.store, seed, tuple(caps))
         self._total, self._count = 0.0, 0
 
     @property
@@ -157,9 +152,8 @@ class Paths(Callback):
         step, store = trainer.global_step, self._supernet.store
         progress = step / max(float(trainer.estimated_stepping_batches), step + 1.0)
         teacher, losses = None, []
-        drawn = self._drawing(store.extent, self._seed, step, self._paths, progress)
-        for path, params in enumerate(drawn):
-            self._supernet.choose(self._within(params, step, path, progress))
+        for params in self._drawing(self._candidates, step, self._paths, progress):
+            self._supernet.choose(store.draw(params))
             loss = _loss(inner(*args, **kwargs))
             if self._drawing.distils and teacher is not None:
                 loss = self._distil(self._supernet.output, teacher)
@@ -167,26 +161,6 @@ class Paths(Callback):
             self._check(loss, step)
             losses.append(loss)
         return torch.stack(losses).mean()
-
-    def _within(
-        self, params: Mapping[str, Any], step: int, path: int, progress: float
-    ) -> Architecture | nn.Module:
-        """The network drawn or, where that breaks a cap, another in its place."""
-        extent = self._supernet.store.extent
-        outputs = extent.outputs if extent.graphs else None  # a module brings its own
-        for attempt in range(ATTEMPTS):
-            drawn = self._supernet.store.draw(params)
-            if keeps(self._caps, Candidate(drawn, extent.input_shape, outputs)):
-                return drawn
-            another = self._drawing.another(extent, self._seed, step, path, progress, attempt)
-            if another is None:
-                return drawn
-            params = another
-        raise SpaceError(
-            "expected the space to have networks to train a supernet on that keep the caps on "
-            f"{', '.join(cap.name for cap in self._caps)}, got none of {ATTEMPTS} drawn at "
-            "random; loosen the caps, or narrow the space"
-        )
 
     def _check(self, loss: Tensor, step: int) -> None:
         value = float(loss.detach())

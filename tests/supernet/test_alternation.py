@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -79,11 +80,11 @@ def test_it_works_for_those_who_hold_the_loop(shared, url) -> None:
 
 def test_networks_of_a_step_are_among_those_proposed() -> None:
     networks = tuple({"width": width} for width in range(5))
-    drawing = Proposed(networks)
-    seen = [drawing(None, 0, step, 3, 0.5) for step in range(40)]
+    drawing, candidates = Proposed(networks), SimpleNamespace(seed=0)
+    seen = [drawing(candidates, step, 3, 0.5) for step in range(40)]
     assert all(len(found) == 3 for found in seen)
     assert {found["width"] for step in seen for found in step} == set(range(5))
-    assert seen == [drawing(None, 0, step, 3, 0.9) for step in range(40)]
+    assert seen == [drawing(candidates, step, 3, 0.9) for step in range(40)]
 
 
 @pytest.mark.parametrize("arguments", [{"rounds": 0}, {"trials": 0}, {"epochs": -1}])

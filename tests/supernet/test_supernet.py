@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import median
 
 import pytest
 import torch
@@ -13,9 +14,18 @@ from optuna_nas.exceptions import DescriptionError, SpaceError, TrainingError
 from optuna_nas.model import Classifier
 from optuna_nas.objectives import Candidate, Parameters
 from optuna_nas.study.training import TRAINER
-from optuna_nas.supernet import DRAWINGS, Fair, Paths, SharedWeights, Shrinking, Supernet, score
-from optuna_nas.supernet import supernet as supernet_module
-from optuna_nas.supernet.drawing import Sandwich
+from optuna_nas.supernet import (
+    DRAWINGS,
+    BestUp,
+    Fair,
+    Paths,
+    SharedWeights,
+    Shrinking,
+    Supernet,
+    score,
+)
+from optuna_nas.supernet.drawing import Candidates, Sandwich
+from optuna_nas.supernet.drawing import candidates as candidates_module
 
 SPACE = nas.spaces.CNN(input_shape=(1, 8, 8), blocks=(1, 3), channels=(4, 8), kernels=(3, 5))
 
@@ -44,16 +54,16 @@ def train(store, data, drawing, epochs=1, paths=2, resume=None, folder=None, **o
 @pytest.mark.parametrize("name", sorted(DRAWINGS))
 def test_every_drawing_is_a_function_of_seed_and_step(name, store) -> None:
     drawing = DRAWINGS[name]()
-    first = drawing(store.extent, 0, 3, 4, 0.99)
-    assert first == drawing(store.extent, 0, 3, 4, 0.99)
+    first = drawing(Candidates(store), 3, 4, 0.99)
+    assert first == drawing(Candidates(store), 3, 4, 0.99)
     assert len(first) == 4
-    assert first != drawing(store.extent, 1, 3, 4, 0.99)
+    assert first != drawing(Candidates(store, 1), 3, 4, 0.99)
 
 
 def test_a_fair_round_has_each_option_equally_often(store) -> None:
     drawing = Fair()
     length = drawing.round(store.extent)
-    drawn = drawing(store.extent, 0, 0, length, 0.0)
+    drawn = drawing(Candidates(store), 0, length, 0.0)
     for name in store.extent.costs:
         counts = Counter(params[name] for params in drawn if name in params)
         if counts:  # a choice that few networks have may be in none of a round
@@ -66,14 +76,27 @@ def test_a_sandwich_has_the_largest_and_the_smallest(store) -> None:
         network = nas.build(store.draw(params), (1, 8, 8), 10, "meta")
         return sum(p.numel() for p in network.parameters())
 
-    sizes = [weights(params) for params in Sandwich()(store.extent, 0, 0, 6, 0.0)]
+    sizes = [weights(params) for params in Sandwich()(Candidates(store), 0, 6, 0.0)]
     assert sizes[0] == max(sizes)
     assert sizes[1] == min(sizes) < sizes[0]
 
 
+def test_best_up_has_large_networks_more_often_and_the_others_as_often(store) -> None:
+    candidates = Candidates(store)
+    steps = [BestUp(candidates=4)(candidates, step, 2, 0.0) for step in range(60)]
+    first, other = (
+        [size(store.draw(params)) for params in path] for path in zip(*steps, strict=True)
+    )
+    uniform = [size(store.draw(candidates.at_random(step, 0))) for step in range(60)]
+    assert median(first) > 1.5 * median(uniform)
+    assert other == [size(store.draw(candidates.at_random(step, 1))) for step in range(60)]
+    with pytest.raises(DescriptionError, match="at least 1"):
+        BestUp(candidates=0)
+
+
 def test_shrinking_opens_kernels_then_depths_then_the_rest(store) -> None:
     def varied(progress: float) -> set[str]:
-        drawn = [Shrinking()(store.extent, 0, step, 1, progress)[0] for step in range(30)]
+        drawn = [Shrinking()(Candidates(store), step, 1, progress)[0] for step in range(30)]
         names = set().union(*drawn)
         return {n for n in names if len({p[n] for p in drawn if n in p}) > 1}
 
@@ -108,6 +131,13 @@ def sizes(store, data, drawing, paths, cap) -> list[float]:
     return seen.sizes
 
 
+def test_the_largest_of_best_up_keep_the_caps(store, data) -> None:
+    without = sizes(store, data, BestUp(), 1, 1e9)
+    cap = median(without)
+    kept = sizes(store, data, BestUp(), 1, cap)
+    assert cap / 2 < median(kept) <= max(kept) <= cap < max(without)
+
+
 @pytest.mark.parametrize("name", ["uniform", "fair"])
 def test_networks_that_break_a_cap_do_not_learn(name, store, data) -> None:
     without = sizes(store, data, DRAWINGS[name](), 2, 1e9)
@@ -120,7 +150,7 @@ def test_networks_that_break_a_cap_do_not_learn(name, store, data) -> None:
 
 
 def test_caps_leave_the_ends_of_a_sandwich_and_the_stages_of_shrinking(store, data) -> None:
-    ends = [size(store.draw(p)) for p in Sandwich()(store.extent, 0, 0, 2, 0.0)]
+    ends = [size(store.draw(p)) for p in Sandwich()(Candidates(store), 0, 2, 0.0)]
     cap = (ends[0] + 3 * ends[1]) / 4
     seen = sizes(store, data, Sandwich(), 3, cap)
     assert seen[0::3] == [ends[0]] * 12 and seen[1::3] == [ends[1]] * 12
@@ -130,7 +160,7 @@ def test_caps_leave_the_ends_of_a_sandwich_and_the_stages_of_shrinking(store, da
 
 
 def test_caps_that_no_network_keeps_stop_a_training_with_advice(store, data, monkeypatch) -> None:
-    monkeypatch.setattr(supernet_module, "ATTEMPTS", 50)
+    monkeypatch.setattr(candidates_module, "ATTEMPTS", 50)
     with pytest.raises(SpaceError, match=r"caps on parameters, got none of 50 .*loosen the caps"):
         sizes(store, data, DRAWINGS["uniform"](), 2, 10)
 
@@ -144,7 +174,7 @@ def test_networks_never_trained_alone_inherit_what_the_supernet_learned(data) ->
         operators=("conv",),
     )
     store = SharedWeights(space, (1, 8, 8), 10)
-    drawn = store.draw(Sandwich()(store.extent, 9, 9, 3, 0.0)[2])
+    drawn = store.draw(Candidates(store, 9).at_random(9))
     loaders = data.train_dataloader(), data.val_dataloader()
     untrained = score(store, drawn, *loaders)
     train(store, data, None, epochs=8)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from optuna_nas.names import registrar
-from optuna_nas.supernet.extent import Extent
+from optuna_nas.supernet.drawing.candidates import Candidates, Params
 
 __all__ = ["DRAWINGS", "Drawing", "register"]
 
@@ -23,34 +22,19 @@ class Drawing(abc.ABC):
 
     @abc.abstractmethod
     def __call__(
-        self, extent: Extent, seed: int, step: int, paths: int, progress: float
-    ) -> list[Mapping[str, Any]]:
+        self, candidates: Candidates, step: int, paths: int, progress: float
+    ) -> list[Params]:
         """Parameters of the space for each network.
 
         Args:
-            extent: The space, and what was seen of it.
-            seed: Of the training.
+            candidates: The networks that may learn, and the seed of the training.
             step: Counted from 0.
             paths: How many networks.
             progress: Share of the training that is done, from 0 up to but not including 1.
+
+        Raises:
+            SpaceError: No network is found that keeps the caps.
         """
-
-    def another(
-        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
-    ) -> Mapping[str, Any] | None:
-        """Parameters to take the place of a network that breaks a cap.
-
-        None where it is not there by chance, as the ends of a sandwich are not: it stays then.
-
-        Args:
-            extent: The space, and what was seen of it.
-            seed: Of the training.
-            step: Counted from 0.
-            path: Which of the step's networks, counted from 0.
-            progress: Share of the training that is done.
-            attempt: Counted from 0.
-        """
-        return None
 
 
 DRAWINGS: dict[str, type[Drawing]] = {}

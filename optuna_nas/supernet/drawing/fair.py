@@ -6,7 +6,6 @@ Source: Chu et al. 2021 (FairNAS), arXiv:1907.01845.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
@@ -17,8 +16,8 @@ from optuna.distributions import BaseDistribution
 
 from optuna_nas.samplers.uniform import generator
 from optuna_nas.samplers.virtual import draw
+from optuna_nas.supernet.drawing.candidates import Candidates, Params
 from optuna_nas.supernet.drawing.drawing import Drawing, register
-from optuna_nas.supernet.drawing.uniform import at_random
 from optuna_nas.supernet.extent import Extent, options
 
 __all__ = ["Fair"]
@@ -39,16 +38,16 @@ class Fair(Drawing):
     """
 
     def __call__(
-        self, extent: Extent, seed: int, step: int, paths: int, progress: float
-    ) -> list[Mapping[str, Any]]:
+        self, candidates: Candidates, step: int, paths: int, progress: float
+    ) -> list[Params]:
+        extent, seed = candidates.extent, candidates.seed
         length = self.round(extent)
-        numbers = range(step * paths, (step + 1) * paths)
-        return [_round(extent, seed, n // length, length)[n % length] for n in numbers]
-
-    def another(
-        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
-    ) -> Mapping[str, Any]:
-        return at_random(extent, seed, step, path, attempt)
+        drawn = []
+        for path in range(paths):
+            number, place = divmod(step * paths + path, length)
+            params = _round(extent, seed, number, length)[place]
+            drawn.append(candidates.kept(params, step, path))
+        return drawn
 
     def round(self, extent: Extent) -> int:
         """How many networks a round has."""
@@ -58,7 +57,7 @@ class Fair(Drawing):
 
 
 @lru_cache(maxsize=2)  # the steps of a round ask for it again and again
-def _round(extent: Extent, seed: int, number: int, length: int) -> list[Mapping[str, Any]]:
+def _round(extent: Extent, seed: int, number: int, length: int) -> list[Params]:
     """All networks of a round: the options of a choice in a random order, again and again."""
     left: dict[str, list[int]] = defaultdict(list)
     rngs: dict[str, np.random.Generator] = {}

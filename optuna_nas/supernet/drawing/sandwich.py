@@ -6,14 +6,12 @@ Source: Yu and Huang 2019 (universally slimmable networks), arXiv:1903.05134; Yu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from optuna_nas.samplers.virtual import draw
+from optuna_nas.supernet.drawing.candidates import Candidates, Params
 from optuna_nas.supernet.drawing.drawing import Drawing, register
-from optuna_nas.supernet.drawing.uniform import at_random
-from optuna_nas.supernet.extent import Extent
 
 __all__ = ["Sandwich"]
 
@@ -21,18 +19,17 @@ __all__ = ["Sandwich"]
 @register("sandwich")
 @dataclass(frozen=True)
 class Sandwich(Drawing):
-    """The largest network, the smallest, and others at random, which learn from the largest."""
+    """The largest network, the smallest, and others at random, which learn from the largest.
+
+    Caps are for the others alone: both ends stay.
+    """
 
     distils: ClassVar[bool] = True
 
     def __call__(
-        self, extent: Extent, seed: int, step: int, paths: int, progress: float
-    ) -> list[Mapping[str, Any]]:
+        self, candidates: Candidates, step: int, paths: int, progress: float
+    ) -> list[Params]:
+        extent = candidates.extent
         ends = [draw(extent.space, end).params for end in (extent.largest, extent.smallest)]
-        others = (at_random(extent, seed, step, path) for path in range(2, paths))
+        others = (candidates.at_random(step, path) for path in range(2, paths))
         return [*ends, *others][:paths]
-
-    def another(
-        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
-    ) -> Mapping[str, Any] | None:
-        return None if path < 2 else at_random(extent, seed, step, path, attempt)

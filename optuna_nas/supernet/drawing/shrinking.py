@@ -6,7 +6,6 @@ Source: Cai et al. 2020 (Once-for-all), arXiv:1908.09791.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,8 @@ from optuna.distributions import BaseDistribution
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.samplers.uniform import generator, uniform
 from optuna_nas.samplers.virtual import draw
+from optuna_nas.supernet.drawing.candidates import Candidates, Params
 from optuna_nas.supernet.drawing.drawing import Drawing, register
-from optuna_nas.supernet.extent import Extent
 
 __all__ = ["Shrinking"]
 
@@ -28,6 +27,8 @@ ORDER = (r"kernel", r"depth|blocks|layers", r"")
 @dataclass(frozen=True)
 class Shrinking(Drawing):
     """The largest network first; then choices are opened in stages of equal length.
+
+    Networks keep caps as soon as every choice is open.
 
     Args:
         order: Regular expressions: the parameters whose names one matches are drawn at random from
@@ -49,32 +50,18 @@ class Shrinking(Drawing):
                 ) from error
 
     def __call__(
-        self, extent: Extent, seed: int, step: int, paths: int, progress: float
-    ) -> list[Mapping[str, Any]]:
-        opened = self._opened(progress)
-        return [self._one(extent, opened, seed, step, path) for path in range(paths)]
-
-    def another(
-        self, extent: Extent, seed: int, step: int, path: int, progress: float, attempt: int
-    ) -> Mapping[str, Any] | None:
-        opened = self._opened(progress)
+        self, candidates: Candidates, step: int, paths: int, progress: float
+    ) -> list[Params]:
+        opened = self.order[: int(progress * (len(self.order) + 1))]
+        drawn = [self._one(candidates, opened, step, path) for path in range(paths)]
         if opened != self.order:  # what is not opened yet is as large as it can be
-            return None
-        return self._one(extent, opened, seed, step, path, attempt)
-
-    def _opened(self, progress: float) -> tuple[str, ...]:
-        return self.order[: int(progress * (len(self.order) + 1))]
+            return drawn
+        return [candidates.kept(params, step, path) for path, params in enumerate(drawn)]
 
     def _one(
-        self,
-        extent: Extent,
-        opened: tuple[str, ...],
-        seed: int,
-        step: int,
-        path: int,
-        *attempt: int,
-    ) -> Mapping[str, Any]:
-        rng = generator("path", seed, step, path, *attempt)
+        self, candidates: Candidates, opened: tuple[str, ...], step: int, path: int
+    ) -> Params:
+        extent, rng = candidates.extent, generator("path", candidates.seed, step, path)
 
         def value(name: str, distribution: BaseDistribution) -> Any:
             if any(re.search(pattern, name) for pattern in opened):

@@ -143,7 +143,7 @@ def _supernet(
     told = LambdaCallback(on_train_epoch_end=lambda *_: progress.advance(shown))
     caps = [FLOPs(max=form.most_flops)] if math.isfinite(form.most_flops) else []
     paths = Paths(supernet, DRAWINGS[form.drawing](), form.paths, seed, caps=caps)
-    fit(form, supernet, data, form.epochs_supernet, seed, [paths, told])
+    fit(form.recipe, supernet, data, form.epochs_supernet, seed, [paths, told])
     return store, time.perf_counter() - began
 
 

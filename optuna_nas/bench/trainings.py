@@ -38,8 +38,8 @@ class Form:
     Args:
         space: Draws the networks.
         data: Makes the data module.
-        module: Makes the recipe of training from a network, for the supernet and for networks
-            alone.
+        module: Makes the recipe of training a network alone.
+        recipe: Makes that of training the supernet.
         epochs_supernet: Epochs of the supernet.
         epochs_standalone: Epochs of each network alone.
         trainings: Trainings of each network alone, with seeds of their own.
@@ -51,6 +51,7 @@ class Form:
     space: Callable[[optuna.Trial], Architecture]
     data: Callable[[], ArrayDataModule]
     module: Callable[[nn.Module], Classifier]
+    recipe: Callable[[nn.Module], Classifier]
     epochs_supernet: int
     epochs_standalone: int
     trainings: int
@@ -59,10 +60,12 @@ class Form:
     most_flops: float = math.inf
 
 
+FOR_DIGITS = partial(Classifier, learning_rate=1e-2, warmup_steps=100)
 DIGITS = Form(
     space=CNN(input_shape=(1, 8, 8), blocks=(1, 5), channels=(8, 16, 32, 64), kernels=(3, 5)),
     data=partial(Digits, validation=0.25, batch_size=64),
-    module=partial(Classifier, learning_rate=1e-2, warmup_steps=100),
+    module=FOR_DIGITS,
+    recipe=FOR_DIGITS,
     epochs_supernet=100,
     epochs_standalone=18,
     trainings=2,
@@ -86,6 +89,7 @@ FORMS: dict[tuple[str, bool], Form] = {
         space=CLOTHES,
         data=partial(FashionMNIST, size=1_200, batch_size=64),
         module=partial(Classifier, learning_rate=5e-3, warmup_steps=50),
+        recipe=partial(Classifier, learning_rate=5e-3, warmup_steps=50),
         epochs_supernet=4,
         epochs_standalone=3,
         trainings=1,
@@ -94,9 +98,11 @@ FORMS: dict[tuple[str, bool], Form] = {
         space=CLOTHES,
         data=partial(FashionMNIST, size=20_000, validation=0.5, batch_size=64),
         module=partial(Classifier, learning_rate=5e-3, warmup_steps=100, schedule="cosine"),
-        epochs_supernet=100,
+        recipe=partial(Classifier, learning_rate=1e-2, warmup_steps=100, schedule="cosine"),
+        epochs_supernet=60,
         epochs_standalone=8,
-        trainings=2,
+        trainings=1,
+        drawing="best-up",
         most_flops=6e6,
     ),
 }
@@ -122,22 +128,22 @@ def train_alone(form: Form, architecture: Architecture, seed: int) -> dict[str, 
             network = seeded(
                 build, seed + training, architecture, data.input_shape, data.outputs, "cpu"
             )
-            fit(form, network, data, form.epochs_standalone, seed + training)
+            fit(form.module, network, data, form.epochs_standalone, seed + training)
             accuracies.append(evaluate(network, data.val_dataloader())["accuracy"])
     seconds = (time.perf_counter() - began) / form.trainings
     return {"accuracies": accuracies, "seconds_training": seconds}
 
 
 def fit(
-    form: Form,
+    recipe: Callable[[nn.Module], Classifier],
     network: nn.Module,
     data: ArrayDataModule,
     epochs: int,
     seed: int,
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Train a network, or a supernet, by the recipe of the form."""
-    module = form.module(network)
+    """Train a network, or a supernet, by a recipe."""
+    module = recipe(network)
     module.to(memory_format=torch.channels_last)  # twice as fast where they are depthwise
     trainer = Trainer(
         **{**TRAINER, "accelerator": "cpu", "limit_val_batches": 0},

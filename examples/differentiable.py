@@ -24,7 +24,7 @@ if __name__ == "__main__":
         space=space,
         epochs=4,
         learning_rate=0.03,  # so high for a search this short
-        early_stop="hessian",  # before the architecture is overfitted to its half of the data
+        selection="perturbation",  # keeps what is missed most, not what has the largest weight
         dropout=0.3,  # of what has no weights, and so learns the fastest
         trainer={"accelerator": "cpu"},
     )

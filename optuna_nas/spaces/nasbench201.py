@@ -115,6 +115,8 @@ class NASBench201:
             (ReLU, convolution, batch norm) and "avg_pool_3x3".
         cells: Cells in a stage; the benchmark's networks have 5.
         channels: Channels of the first stage; the benchmark's networks have 16.
+        stages: Stages; the benchmark's networks have 3. With fewer, more of what a network sees of
+            its image is up to the cells.
         keep_dead: Build the cell as it is written, dead edges included; the parameters and FLOPs
             that were published are those of this form.
         allowed: Kinds of blocks that the space may use, such as those that a backend can run
@@ -130,12 +132,14 @@ class NASBench201:
     operators: tuple[str, ...] = OPERATORS
     cells: int = 5
     channels: int = 16
+    stages: int = 3
     keep_dead: bool = False
     allowed: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         (cells,) = check_sizes("cells", (self.cells,))
         (channels,) = check_sizes("channels", (self.channels,))
+        (stages,) = check_sizes("stages", (self.stages,))
         (keep_dead,) = check_options("keep_dead", (self.keep_dead,), (False, True))
         allowed = check_allowed(self.allowed)
         operators = check_options("operators", self.operators, OPERATORS)
@@ -144,6 +148,7 @@ class NASBench201:
             "operators": restrict(operators, allowed, ALWAYS, _kinds(keep_dead)),
             "cells": cells,
             "channels": channels,
+            "stages": stages,
             "keep_dead": keep_dead,
             "allowed": allowed,
         }
@@ -200,7 +205,7 @@ class NASBench201:
     def _build(self, operators: Sequence[str]) -> Architecture:
         stem = {"channels": self.channels, "kernel": 3, "activation": "none"}
         nodes, source = [Node("stem", "conv", stem, (INPUT,))], "stem"
-        for stage in (1, 2, 3):
+        for stage in range(1, self.stages + 1):
             channels = self.channels * 2 ** (stage - 1)
             if stage > 1:
                 name = f"reduction{stage - 1}"

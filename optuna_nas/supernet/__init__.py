@@ -8,6 +8,7 @@ from optuna_nas.supernet.differentiable import (
     Found,
     Gumbel,
     HessianStop,
+    Perturbation,
     SkipStop,
     Softmax,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "HessianStop",
     "OneShot",
     "Paths",
+    "Perturbation",
     "Sandwich",
     "SharedWeights",
     "Shrinking",

@@ -14,7 +14,7 @@ def test_it_ranks_what_was_found_among_the_sample() -> None:
     result = differentiable.run(**differentiable.SMOKE)
     assert result["networks"] == 4
     assert result["best"] >= result["top_decile"] >= result["median"]
-    assert list(result["ways"]) == ["plain", "gumbel"]
+    assert list(result["ways"]) == ["plain", "perturbation"]
     for (row,) in result["ways"].values():
         assert row["share_of_epochs"] == pytest.approx((2 + 1) / 4)
         assert (row["accuracy"] > result["best"]) <= (row["better"] == 0)
@@ -22,7 +22,9 @@ def test_it_ranks_what_was_found_among_the_sample() -> None:
     assert result["deep"]["plain"][0]["accuracy"] is None
     console = Console(record=True, width=120)
     console.print(differentiable.table(result))
-    assert "4 random networks, 1 epochs each" in console.export_text()
+    shown = console.export_text()
+    assert "4 random networks, 1 epochs each" in shown
+    assert f"two trainings {result['agreement']['all']:.2f}" in " ".join(shown.split())
 
 
 def test_every_way_can_be_described() -> None:

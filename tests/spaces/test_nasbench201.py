@@ -90,6 +90,19 @@ def test_parameters_and_flops_are_the_published_ones(published: dict[str, Any]) 
         assert flops == pytest.approx(float(published["flops_m"][row]), rel=1e-6)
 
 
+def test_with_one_stage_nothing_is_halved() -> None:
+    space = NASBench201(input_shape=(1, 8, 8), cells=2, channels=4, stages=1)
+    architecture = space.architecture(genotype(("nor_conv_3x3",) * 6))
+    assert {node.name.partition("_")[0] for node in architecture.nodes} == {
+        "stem",
+        "stage1",
+        "norm",
+        "classify",
+    }
+    assert len([node for node in architecture.nodes if node.kind == "relu_conv"]) == 12
+    assert space.architecture(space.genotype(architecture)) == architecture
+
+
 @given(CELLS, st.booleans())
 def test_a_network_tells_a_genotype_that_builds_it(cell: tuple[str, ...], dead: bool) -> None:
     space = NASBench201(cells=1, channels=2, keep_dead=dead)
@@ -182,6 +195,7 @@ def test_what_the_space_does_not_draw_is_refused() -> None:
         ({"operators": ("conv",)}, "operators among"),
         ({"cells": 0}, r"cells of integers in \[1, inf\), got \(0,\)"),
         ({"channels": 1.5}, "channels of integers"),
+        ({"stages": 0}, r"stages of integers in \[1, inf\), got \(0,\)"),
         ({"keep_dead": 1}, "keep_dead among"),
     ],
 )

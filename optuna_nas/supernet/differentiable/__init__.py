@@ -7,6 +7,7 @@ from optuna_nas.supernet.differentiable.alphas import Alphas
 from optuna_nas.supernet.differentiable.cells import CellRelaxation
 from optuna_nas.supernet.differentiable.mixed import MixedNetwork
 from optuna_nas.supernet.differentiable.penalties import Entropy, ExpectedLatency, Penalty
+from optuna_nas.supernet.differentiable.perturbation import Perturbation
 from optuna_nas.supernet.differentiable.progress import Epoch, Found
 from optuna_nas.supernet.differentiable.relax import relax
 from optuna_nas.supernet.differentiable.relaxation import Choice, Relaxation
@@ -27,6 +28,7 @@ __all__ = [
     "HessianStop",
     "MixedNetwork",
     "Penalty",
+    "Perturbation",
     "Relaxation",
     "SkipStop",
     "Softmax",

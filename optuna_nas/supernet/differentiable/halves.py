@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -31,11 +31,13 @@ class Halves:
 
     Attributes:
         probe: A batch of the architecture's half, the same in every epoch.
+        ordered: Serves whole batches of that half, always the same; `probe` is the first.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self.probe: Any = None
+        self.ordered: Iterable[Any] = ()
 
     @contextmanager
     def of(self, data: LightningDataModule) -> Iterator[None]:
@@ -59,7 +61,9 @@ class Halves:
         halves = {WEIGHTS: order[: size // 2], ARCHITECTURE: order[size // 2 : size // 2 * 2]}
         parts = {name: Subset(loader.dataset, chosen) for name, chosen in halves.items()}
         served = {name: self._loader(loader, part) for name, part in parts.items()}
-        self.probe = next(iter(again(loader, dataset=parts[ARCHITECTURE], sampler=None)))
+        whole = {"dataset": parts[ARCHITECTURE], "sampler": None, "drop_last": True}
+        self.ordered = again(loader, **whole)
+        self.probe = next(iter(self.ordered))
         return CombinedLoader(served, "min_size")
 
     def _loader(self, loader: DataLoader[Any], part: Subset[Any]) -> DataLoader[Any]:

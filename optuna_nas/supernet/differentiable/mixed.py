@@ -64,6 +64,7 @@ class MixedNetwork(nn.Module):
         self.progress = 0.0
         self.drawing = True
         self._kept: Kept | None = None
+        self._given: Sequence[Tensor] | None = None
         self.nodes = nn.ModuleDict()
         self._choice_of = {
             node: number for number, c in enumerate(relaxation.choices) for node in c.operators
@@ -114,6 +115,19 @@ class MixedNetwork(nn.Module):
         finally:
             self._kept = before
 
+    @contextmanager
+    def weighing(self, values: Sequence[Tensor]) -> Iterator[None]:
+        """Run with given weights of operators, whatever the architecture parameters.
+
+        Args:
+            values: Weights of the options (K,), for each choice; what has 0 does not run.
+        """
+        before, self._given = self._given, values
+        try:
+            yield
+        finally:
+            self._given = before
+
     def extract(self, kept: Kept) -> nn.Module:
         """One network on its own, with copies of the weights that its operators have here.
 
@@ -156,8 +170,14 @@ class MixedNetwork(nn.Module):
                 Weights.one(self._kept[n], a) if n in self._kept else Weights(a * 0, ())
                 for n, a in enumerate(alphas.operators)
             ]
-        weighting = self._weighting if self.drawing and self.training else Softmax()
         factors = alphas.factors()
+        if self._given is not None:
+            active = [tuple(value.nonzero().flatten().tolist()) for value in self._given]
+            return [
+                Weights(value, options, factors.get(n, 1.0))
+                for n, (value, options) in enumerate(zip(self._given, active, strict=True))
+            ]
+        weighting = self._weighting if self.drawing and self.training else Softmax()
         found = [weighting(alpha, self.progress) for alpha in alphas.operators]
         return [w._replace(factor=factors.get(n, w.factor)) for n, w in enumerate(found)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -138,6 +138,11 @@ class Progress(Callback):
         trainer.should_stop = True
         _logger.info(f"search by gradients stopped after epoch {len(self.epochs)}: {why}")
 
+    def derive(self, kept: Kept) -> None:
+        """Derive another network from the last epoch than that of the strongest operators."""
+        derived = _derived(self.bilevel.network.relaxation, kept)
+        self.epochs[-1] = replace(self.epochs[-1], **derived)
+
     def state_dict(self) -> dict[str, Any]:
         """All that is kept."""
         epochs = [asdict(epoch) for epoch in self.epochs]
@@ -176,7 +181,6 @@ def _epoch(number: int, bilevel: Bilevel) -> Epoch:
     relaxation, alphas, losses = bilevel.network.relaxation, bilevel.alphas, bilevel.losses
     kept = relaxation.kept(alphas.strengths())
     weights = [alpha.softmax(0) for alpha in alphas.operators]
-    skips = _skips(relaxation, kept)
     return Epoch(
         number=number,
         loss=losses[WEIGHTS] / losses["steps"],
@@ -185,12 +189,20 @@ def _epoch(number: int, bilevel: Bilevel) -> Epoch:
             choice.name: dict(zip(choice.labels, w.tolist(), strict=True))
             for choice, w in zip(relaxation.choices, weights, strict=True)
         },
-        params=relaxation.params(kept),
-        skips=sum(skips.values()) / len(kept),
-        parameter_free=sum(relaxation.free[n][o] for n, o in kept.items()) / len(kept),
-        most_skips=max(skips.values()),
         entropy=float(torch.stack([torch.special.entr(w).sum() for w in weights]).mean()),
+        **_derived(relaxation, kept),
     )
+
+
+def _derived(relaxation: Relaxation, kept: Kept) -> dict[str, Any]:
+    """What an `Epoch` says of the network that is derived."""
+    skips = _skips(relaxation, kept)
+    return {
+        "params": relaxation.params(kept),
+        "skips": sum(skips.values()) / len(kept),
+        "parameter_free": sum(relaxation.free[n][o] for n, o in kept.items()) / len(kept),
+        "most_skips": max(skips.values()),
+    }
 
 
 def _skips(relaxation: Relaxation, kept: Kept) -> dict[str, int]:

@@ -34,6 +34,7 @@ from optuna_nas.supernet.differentiable.checkpoint import Saved
 from optuna_nas.supernet.differentiable.halves import Halves
 from optuna_nas.supernet.differentiable.mixed import MixedNetwork
 from optuna_nas.supernet.differentiable.penalties import Penalty
+from optuna_nas.supernet.differentiable.perturbation import Perturbation
 from optuna_nas.supernet.differentiable.progress import Epoch, Found, Progress
 from optuna_nas.supernet.differentiable.relax import relax
 from optuna_nas.supernet.differentiable.relaxation import Space
@@ -41,6 +42,12 @@ from optuna_nas.supernet.differentiable.stops import STOPS
 from optuna_nas.supernet.differentiable.weighting import WEIGHTINGS, Weighting
 
 __all__ = ["DARTS"]
+
+SELECTIONS: dict[str, Callable[[int], list[Callback]]] = {
+    "perturbation": lambda seed: [Perturbation(seed)],
+    "strength": lambda seed: [],
+}
+"""Name -> what derives another network at the end than that of the strongest operators."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +75,8 @@ class DARTS:
             skip, at first; falls to 0.
         l2: Weight of half the squared norm of the weights in their loss.
         warmup: Epochs in which weights alone learn.
+        selection: `strength` keeps the operators whose parameters are largest; `perturbation`
+            those without which the mixed network loses most in the end, as in `Perturbation`.
         learning_rate: Of the architecture parameters, by Adam; the published one is for 20,000
             steps, and a search of a thousand needs 0.03 or so. That of weights is the module's.
         seed: Of halves, weights, architecture parameters and all chance in training.
@@ -78,7 +87,7 @@ class DARTS:
         DescriptionError: An unknown name, or a number out of its range.
 
     Source: DARTS, Liu et al. 2019, arXiv:1806.09055; the others at `Gumbel`, `SkipStop`,
-    `HessianStop`, `Entropy`, `ExpectedLatency` and `MixedNetwork`.
+    `HessianStop`, `Perturbation`, `Entropy`, `ExpectedLatency` and `MixedNetwork`.
     """
 
     space: Space
@@ -91,6 +100,7 @@ class DARTS:
     dropout: float = 0.0
     l2: float = 0.0
     warmup: int = 0
+    selection: str = "strength"
     learning_rate: float = 3e-4
     seed: int = 0
     trainer: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +122,12 @@ class DARTS:
         ):
             if not legal:
                 raise DescriptionError(f"expected {name} {wanted}, got {getattr(self, name)}")
-        self._weigh(), self._stops()  # unknown names are found now
+        self._weigh(), self._stops(), self._selections()  # unknown names are found now
+        if self.selection != "strength" and self.early_stop is not None:
+            raise DescriptionError(
+                f"expected selection='strength' beside early_stop, got {self.selection!r}; the "
+                "network is that of an earlier epoch, whose weights are gone"
+            )
 
     def fit(
         self,
@@ -185,7 +200,8 @@ class DARTS:
     ) -> list[Any]:
         own = copy.deepcopy(self.trainer.get("callbacks")) or []
         own = [own] if isinstance(own, Callback) else own
-        callbacks = [GiveWay(), progress.bilevel, *own, progress, *self._stops()]
+        ends = [*self._stops(), *self._selections()]
+        callbacks = [GiveWay(), progress.bilevel, *own, progress, *ends]
         if on_epoch is not None:
             told = LambdaCallback(on_train_epoch_end=lambda *_: on_epoch(progress.epochs[-1]))
             callbacks.append(told)
@@ -210,6 +226,9 @@ class DARTS:
         if isinstance(self.early_stop, str):
             return [choose("early stop", self.early_stop, STOPS)()]
         return [] if self.early_stop is None else [self.early_stop]
+
+    def _selections(self) -> list[Callback]:
+        return choose("selection", self.selection, SELECTIONS)(self.seed)
 
 
 def _expect_module(recipe: Any) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from statistics import mean
 
 from lightning.pytorch import LightningModule, Trainer
@@ -11,8 +10,8 @@ from lightning.pytorch.callbacks import Callback
 
 from optuna_nas.exceptions import DescriptionError
 from optuna_nas.supernet.differentiable.hypergradient import dominant_eigenvalue
-from optuna_nas.supernet.differentiable.mixed import MixedNetwork
 from optuna_nas.supernet.differentiable.progress import Progress
+from optuna_nas.supernet.differentiable.undisturbed import undisturbed
 
 __all__ = ["STOPS", "HessianStop", "SkipStop"]
 
@@ -81,7 +80,7 @@ class HessianStop(Callback):
         progress = Progress.of(trainer)
         bilevel = progress.bilevel
         batch = trainer.strategy.batch_to_device(bilevel.halves.probe)
-        with _undisturbed(bilevel.network, pl_module):
+        with undisturbed(bilevel.network, pl_module):
             loss = bilevel.architecture_loss(batch)
             parameters = list(bilevel.alphas.operators)
             value = dominant_eigenvalue(loss, parameters, self.iterations)
@@ -93,23 +92,6 @@ class HessianStop(Callback):
         if now > 0 and before < self.ratio * now:
             why = f"dominant eigenvalue {before:.3g} -> {now:.3g} in {self.window} epochs"
             progress.stop(trainer, why, progress.epochs[-1].number - self.window)
-
-
-@contextmanager
-def _undisturbed(network: MixedNetwork, pl_module: LightningModule) -> Iterator[None]:
-    """Let a step be looked at: nothing is drawn or logged, and running statistics stay."""
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    silent = dict.fromkeys(("log", "log_dict"), lambda *_, **__: None)
-    vars(pl_module).update(silent)
-    network.drawing = False
-    try:
-        yield
-    finally:
-        network.drawing = True
-        for name in silent:
-            del vars(pl_module)[name]
-        for name, buffer in network.named_buffers():
-            buffer.copy_(buffers[name])
 
 
 STOPS: dict[str, Callable[[], Callback]] = {"hessian": HessianStop, "skips": SkipStop}

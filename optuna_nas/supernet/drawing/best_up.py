@@ -7,7 +7,6 @@ network in place of its predicted accuracy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from optuna_nas.samplers.proposing import check_least
 from optuna_nas.samplers.uniform import generator
@@ -15,9 +14,6 @@ from optuna_nas.supernet.drawing.candidates import Candidates, Params
 from optuna_nas.supernet.drawing.drawing import Drawing, register
 
 __all__ = ["BestUp"]
-
-POOL = 1000
-"""Networks drawn once, of which the large ones are chosen."""
 
 
 @register("best-up")
@@ -44,10 +40,6 @@ class BestUp(Drawing):
         self, candidates: Candidates, step: int, paths: int, progress: float
     ) -> list[Params]:
         rng = generator("best-up", candidates.seed, step)
-        largest = _pool(candidates)[rng.integers(POOL, size=self.candidates).max()]
+        drawn = candidates.by_size
+        largest = drawn[rng.integers(len(drawn), size=self.candidates).max()]
         return [largest, *(candidates.at_random(step, path) for path in range(1, paths))]
-
-
-@lru_cache(maxsize=1)  # every step asks for it again
-def _pool(candidates: Candidates) -> list[Params]:
-    return candidates.by_size(POOL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,10 @@ Params = Mapping[str, Any]
 
 ATTEMPTS = 5000
 """Networks drawn in place of one that breaks a cap, at most: enough where 1 in 300 keeps it."""
+
+
+POOL = 1000
+"""Networks that are ordered by size."""
 
 
 class Candidates:
@@ -89,15 +94,13 @@ class Candidates:
             "random; loosen the caps, or narrow the space"
         )
 
-    def by_size(self, count: int) -> list[Params]:
-        """Networks drawn uniformly, from the smallest to the largest.
+    @cached_property
+    def by_size(self) -> list[Params]:
+        """A thousand networks drawn uniformly, from the smallest to the largest.
 
         Ordered by the sum of their ranks by parameters and by FLOPs.
-
-        Args:
-            count: How many.
         """
-        drawn = [self.at_random(number) for number in range(count)]
+        drawn = [self.at_random(number) for number in range(POOL)]
         candidates = list(map(self._candidate, drawn))
         quantities = (Parameters(), FLOPs())
         ranks = [rankdata([q(c).value for c in candidates]) for q in quantities]

@@ -99,7 +99,7 @@ FORMS: dict[tuple[str, bool], Form] = {
         data=partial(FashionMNIST, size=20_000, validation=0.5, batch_size=64),
         module=partial(Classifier, learning_rate=5e-3, warmup_steps=100, schedule="cosine"),
         recipe=partial(Classifier, learning_rate=1e-2, warmup_steps=100, schedule="cosine"),
-        epochs_supernet=90,
+        epochs_supernet=60,
         epochs_standalone=8,
         trainings=1,
         drawing="best-up",

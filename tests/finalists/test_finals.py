@@ -144,7 +144,8 @@ def test_the_folder_rebuilds_the_network_with_this_package_alone(
     assert f"| {card['seed']} |" in (final.folder / "card.md").read_text()
     script = [sys.executable, "rebuild.py"]
     assert subprocess.run(script, cwd=final.folder, timeout=120).returncode == 0
-    sample = np.load(final.folder / "sample.npz")
+    with np.load(final.folder / "sample.npz") as file:
+        sample = dict(file)
     program = torch.export.load(final.folder / "model.pt2").module()
     found = program(torch.from_numpy(sample["x"][:1]))
     assert torch.allclose(found, torch.from_numpy(sample["outputs"][:1]), atol=1e-4)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import mean
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -18,6 +17,9 @@ from optuna_nas.supernet.differentiable.progress import Progress
 from optuna_nas.supernet.differentiable.undisturbed import undisturbed
 
 __all__ = ["Perturbation"]
+
+Loss = Callable[[Sequence[Tensor]], float]
+"""That of the mixed network with given weights of operators."""
 
 
 class Perturbation(Callback):
@@ -66,7 +68,7 @@ class Perturbation(Callback):
         return missed
 
 
-def _without_each(loss: Any, weights: Sequence[Tensor], number: int) -> Tensor:
+def _without_each(loss: Loss, weights: Sequence[Tensor], number: int) -> Tensor:
     """Loss without each option of a choice, (K,)."""
     own = weights[number]
     removed = [
